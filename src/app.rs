@@ -56,7 +56,7 @@ pub struct App {
     changes_poll: Option<Duration>,
     credentials: CurrentCredentials,
     reloader: Reloader,
-    /// Where traces are on.
+    /// Sends traces; `None` if traces are off.
     exporter: Option<Exporter>,
     shutdown_delay: Duration,
     /// How long responses in flight may take after the delay, on both listeners together.
@@ -72,7 +72,7 @@ impl App {
         Self::build_over(config, clock, backend, redis).await
     }
 
-    /// The same with this backend of the shared tier, whatever is configured; `None`: without that tier.
+    /// The same with this backend of the shared tier, whatever is configured; `None` means without that tier.
     pub async fn build_with_backend(
         config: &Config,
         clock: Clock,
@@ -81,7 +81,7 @@ impl App {
         Self::build_over(config, clock, backend, None).await
     }
 
-    /// The same; `redis` is the backend if a reload may change how it connects.
+    /// The same; `redis` is the backend if a reload can change how it connects.
     async fn build_over(
         config: &Config,
         clock: Clock,
@@ -173,7 +173,7 @@ impl App {
         Arc::clone(self.service.metrics())
     }
 
-    /// Serves one caller over a stream other than the data listener's, such as one within the process.
+    /// Serves one caller over a stream other than a connection of the data listener, such as one within the process.
     pub fn serve_peer<S>(&self, stream: S) -> impl Future<Output = ()> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin,

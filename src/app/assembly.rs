@@ -35,7 +35,7 @@ use crate::{
 pub(super) struct Assembly {
     /// What the data listener serves.
     pub(super) state: AppState,
-    /// What both listeners count.
+    /// The metrics of both listeners.
     pub(super) requests: Arc<RequestMetrics>,
     pub(super) connections: ConnectionMetrics,
     calls: Arc<CallMetrics>,
@@ -46,8 +46,8 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// Builds it over the tier that replicas share, if there is one; `redis` is that tier's backend if a reload may change
-    /// how it connects.
+    /// Builds it over the shared tier, if there is one; `redis` is that tier's backend if a reload can change how it
+    /// connects.
     pub(super) fn build(
         config: &Config,
         shared: Option<&SharedTier>,
@@ -129,7 +129,7 @@ impl Assembly {
         }
     }
 
-    /// The metrics of all of it.
+    /// The metrics of the whole service.
     fn registry(&self, config: &Config, shared: Option<&SharedTier>, clock: &Clock) -> Registry {
         let state = &self.state;
         let receives_webhooks = !config.webhooks.secrets.is_empty();
@@ -155,7 +155,7 @@ impl Assembly {
     }
 }
 
-/// The customer service with its client of Engage, whose connections a reload may replace.
+/// The customer service with its client of Engage. A reload may replace that client's connections.
 fn customer_service(
     config: &Config,
     alias_reader: AliasReader,

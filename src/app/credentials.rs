@@ -1,4 +1,4 @@
-//! What admits requests, from the configuration.
+//! The credentials that requests are admitted by, from the configuration.
 
 use anyhow::Context;
 
@@ -19,7 +19,7 @@ pub(super) fn configured(
     Ok(CurrentCredentials::new(with(authenticator, config)?))
 }
 
-/// Those of another configuration: what clients have used of limits that stay the same counts on.
+/// The credentials of another configuration. What clients have used of unchanged limits still counts.
 pub(super) async fn replaced(
     before: &CurrentCredentials,
     config: &Config,

@@ -1,4 +1,4 @@
-//! The metrics of `/metrics`: those of every module, and gauges read at the scrape.
+//! The metrics of `/metrics`: those of every module, and gauges that are read at the scrape.
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ pub(super) fn registry(sources: &[&dyn Source]) -> Registry {
     registry
 }
 
-/// What is read at the scrape.
+/// The values that are read at the scrape.
 #[derive(Clone)]
 pub(super) struct Gauges {
     pub(super) admission: Admission,
@@ -97,7 +97,7 @@ impl Gauges {
         CACHE_COMPRESSION_OUTPUT.write_value(encoder, output)
     }
 
-    /// Identifiers of unique kinds that belong to two contacts, if there are such kinds.
+    /// The number of identifiers of unique kinds that belong to two contacts, if there are such kinds.
     fn encode_conflicts(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let conflicts = self.customers.alias_conflicts();
         if conflicts.is_empty() {
@@ -135,7 +135,7 @@ impl Gauges {
     }
 }
 
-/// Seconds since 1970; 0 for what has not happened.
+/// Seconds since 1970; 0 for something that has not happened.
 fn timestamp(at: Option<Tick>, now: Now) -> f64 {
     let Some(at) = at else {
         return 0.0;
@@ -145,7 +145,7 @@ fn timestamp(at: Option<Tick>, now: Now) -> f64 {
     (wall * 1000.0).round() / 1000.0
 }
 
-/// Calls in flight and waiting, and what may be called.
+/// The calls in flight and waiting, and the limits.
 fn encode_admission(
     admission: &AdmissionSnapshot,
     encoder: &mut DescriptorEncoder<'_>,

@@ -1,8 +1,8 @@
-//! `check-config --online`: whether everything that the service needs works as it is configured. A list of checks, each
+//! `check-config --online`: whether everything that the service needs works as configured. Makes a list of checks, each
 //! with its result and a remedy.
 //!
-//! Nothing that is checked is changed: Engage is asked for a contact that does not exist, the issuer for its keys, the
-//! shared tier's server stores under a prefix of its own, and the collector of traces gets a message without spans.
+//! The checks change nothing: Engage is asked for a contact that does not exist, the issuer for its keys; the shared
+//! tier's server stores under a prefix of its own; and the collector of traces gets a message without spans.
 
 mod clocks;
 mod collector;

@@ -1,5 +1,5 @@
-//! Reloads: the configuration is read anew, checked as at a start, and what depends on it is built before anything
-//! changes. Then all of it is put in force at once, or none of it.
+//! Reloads: the configuration is read anew and checked as at a start, and everything that depends on it is built before
+//! anything changes. Then all of it is put in force at once, or none of it.
 
 mod prepared;
 mod report;
@@ -38,20 +38,20 @@ struct Inner {
     report: Report,
 }
 
-/// Where the configuration comes from.
+/// The source of the configuration.
 struct Source {
     read: Arc<Read>,
     filter: Option<LogFilter>,
 }
 
-/// What is in force.
+/// The configuration in force.
 #[derive(Clone)]
 struct Running {
     config: Config,
     files: Files,
 }
 
-/// The digests of the files that the configuration refers to, by key; `None` for one that can't be read.
+/// The digests of the files that the configuration refers to, by key; `None` for a file that can't be read.
 type Files = BTreeMap<&'static str, Option<Vec<u8>>>;
 
 impl Running {
@@ -65,7 +65,7 @@ impl Running {
         Self { config, files }
     }
 
-    /// The keys whose values differ, and those of files whose content does.
+    /// The keys whose values differ, and the keys of files whose contents differ.
     fn differences(&self, next: &Self) -> Vec<String> {
         let mut keys = self.config.differences(&next.config);
         let is_other = |key: &&&str| self.files.get(*key) != next.files.get(*key);
@@ -88,7 +88,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// What changes when `new` is loaded. Fails if what would then be in force is not valid.
+    /// Plans the change to `new`. Fails if the resulting configuration would not be valid.
     fn new(running: &Running, new: &Config) -> Result<Self, Mistakes> {
         let mut config = running.config.clone();
         config.take_over(new);
@@ -112,7 +112,7 @@ impl Plan {
 }
 
 impl Reloader {
-    /// Of a service that runs with this configuration.
+    /// A reloader for a service that runs with this configuration.
     pub(super) fn new(config: &Config, replaceable: Replaceable, clock: &Clock) -> Self {
         Self(Arc::new(Inner {
             source: OnceLock::new(),
@@ -122,8 +122,8 @@ impl Reloader {
         }))
     }
 
-    /// From now on reloads read the configuration by `read`, whose last result was `loaded`, and replace the log's filter.
-    /// To be called once.
+    /// Sets how reloads read the configuration (`read`, whose last result was `loaded`) and which log filter they
+    /// replace. Call this once.
     pub async fn read_by(
         &self,
         loaded: Config,
@@ -136,11 +136,11 @@ impl Reloader {
         }
     }
 
-    /// Reads the configuration anew and puts in force what can change while the service runs. With any mistake nothing
-    /// changes.
+    /// Reads the configuration anew and puts in force what can change while the service runs. If there is any mistake,
+    /// nothing changes.
     pub async fn reload(&self) -> Result<Reloaded, Mistakes> {
         let inner = Arc::clone(&self.0);
-        // A task of its own, since the operator who requested it may leave.
+        // A task of its own, because the operator's request may be cancelled.
         let reloaded = tokio::spawn(async move { inner.reload().await }).await;
         reloaded.unwrap_or_else(|_| {
             Err(mistake(
@@ -188,13 +188,13 @@ impl Inner {
             plan.map_err(|_| mistake("could not be read", "report the event panicked"))??;
         let changed = &reloaded.changed;
         let prepared = Prepared::new(&self.replaceable, &next.config, changed).await?;
-        // Nothing fails or waits from here on.
+        // Nothing below fails or waits.
         prepared.put_in_force(&self.replaceable);
         if let Some(filter) = &source.filter
             && changed.iter().any(|key| key == "telemetry.log")
             && let Err(error) = filter.replace(&next.config.telemetry.log)
         {
-            // Checked before: only a subscriber that has ended refuses it.
+            // The filter was checked before, so this fails only if the subscriber has ended.
             tracing::error!(error = format!("{error:#}"), "log filter not replaced");
         }
         *running = next;

@@ -1,4 +1,4 @@
-//! The life of a service: serving, and the shutdown in its order.
+//! The life of a service: serving, and the steps of its shutdown in order.
 
 use std::{io, time::Duration};
 
@@ -13,8 +13,9 @@ use crate::{
 };
 
 impl App {
-    /// Serves until `shutdown`. Then withdraws readiness, keeps answering for `server.shutdown_delay`, each response
-    /// closing its connection, and finishes the requests in flight. Fails if the grace period ends before they do.
+    /// Serves until `shutdown`. Then reports that it is not ready, keeps answering for `server.shutdown_delay` while
+    /// each response closes its connection, and finishes the requests in flight. Fails if the grace period ends before
+    /// they do.
     ///
     /// Connections to the data listener are accepted once the shared tier is joined, or two seconds after the start.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), io::Error> {
@@ -61,12 +62,12 @@ impl App {
             shared.leave().await;
         }
         last.cancel();
-        // The drain has begun, or the listener would not have ended.
+        // The listener ends only after the drain has begun.
         let began = draining.await.map_err(io::Error::other)?;
         let took = self.clock.tick().since(began);
         let left = self.shutdown_grace.saturating_sub(took);
         drop(tokio::time::timeout(left, operations).await);
-        // Not left to their destructors: connections that have not ended hold the services too.
+        // Not left to the destructors: connections that have not ended still own the services.
         services.iter().for_each(HttpService::log_dropped_events);
         if let Some(export) = export {
             export.finish().await;
@@ -81,8 +82,8 @@ impl App {
     }
 }
 
-/// Waits until the shared tier is joined or no longer waited for, or for `shutdown`. A replica that serves before would
-/// call Engage for what the others have, within its own share of the call budget.
+/// Waits until the shared tier is joined, until the service no longer waits for it, or for `shutdown`. A replica that
+/// served earlier would call Engage for data that the other replicas have, with only its own share of the call budget.
 async fn join(shared: Option<&SharedTier>, shutdown: &CancellationToken) {
     if let Some(shared) = shared {
         tokio::select! {
@@ -92,8 +93,8 @@ async fn join(shared: Option<&SharedTier>, shutdown: &CancellationToken) {
     }
 }
 
-/// Waits for `shutdown`, withdraws readiness so that load balancers stop sending requests, and starts the drain after
-/// the delay. Returns when the drain started.
+/// Waits for `shutdown`, reports that the service is not ready, so that load balancers stop sending requests, and
+/// starts the drain after the delay. Returns the time at which the drain started.
 async fn drain_after_delay(
     shutdown: CancellationToken,
     readiness: Readiness,

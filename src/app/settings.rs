@@ -25,7 +25,7 @@ use crate::{
 pub const MIN_CONNECTIONS: usize = 16;
 /// Concurrent connections to the operations listener.
 const OPERATIONS_CONNECTIONS: usize = 64;
-/// How long the operations listener may finish responses once the data listener has ended.
+/// How long the operations listener may take to finish responses after the data listener has ended.
 const OPERATIONS_GRACE: Duration = Duration::from_secs(5);
 /// Descriptors for the standard streams, the listeners, the runtime, the name server, the token issuer, the
 /// collector of traces and files.
@@ -78,8 +78,8 @@ pub(super) fn digester(config: &Config) -> Digester {
     }
 }
 
-/// The feed of changes, of webhooks and of what replicas that share a tier announce. `None` without a signing secret,
-/// when no webhooks are accepted, and without such a tier.
+/// The feed of changes, from webhooks and from other replicas through the shared tier. `None` without both: without a
+/// signing secret no webhooks are accepted.
 pub(super) fn feed(config: &config::WebhookConfig, has_shared_tier: bool) -> Option<Arc<Feed>> {
     let silence = (!config.secrets.is_empty()).then_some(config.silence);
     let is_some = silence.is_some() || has_shared_tier;
@@ -114,7 +114,7 @@ pub fn policy(config: &Config) -> Policy {
     }
 }
 
-/// How much the cache may hold.
+/// The size limits of the cache.
 pub fn bounds(config: &Config) -> Bounds {
     Bounds {
         max_bytes: config.cache.max_size.as_u64(),
@@ -189,7 +189,7 @@ pub(super) fn limits(config: &Config) -> http::ConnectionLimits {
     }
 }
 
-/// How much of the shutdown's grace period responses may take; the rest is for what is sent last.
+/// The part of the shutdown's grace period that responses may use. The rest is for the last log lines and messages.
 pub(super) fn grace_for_answers(config: &Config) -> Duration {
     let grace = telemetry::grace_for_answers(config.server.shutdown_grace);
     if config.telemetry.otlp_endpoint.is_none() {
@@ -208,9 +208,9 @@ pub(super) fn operations_limits(config: &Config) -> http::ConnectionLimits {
     }
 }
 
-/// How many descriptors the process needs besides those of callers' connections.
+/// The descriptors that the process needs in addition to those of callers' connections.
 pub fn reserved_descriptors(config: &Config) -> usize {
-    // Twice: connections to an address that Engage no longer has may still be open.
+    // Twice, because connections to an address that Engage no longer has may still be open.
     let engage = config.engage.max_concurrency.saturating_mul(2);
     let operations = OPERATIONS_CONNECTIONS + PROBE_CONNECTIONS;
     engage.saturating_add(operations + PROBE_CONNECTIONS + OTHER_DESCRIPTORS)

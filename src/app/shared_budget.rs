@@ -1,4 +1,4 @@
-//! The loop between the call budget and the shared tier: requests tokens when admission needs them, and renews the loan of
+//! The loop between the call budget and the shared tier: leases tokens when admission needs them, and keeps lending
 //! this replica's share.
 
 use std::{sync::Arc, time::Duration};
@@ -10,8 +10,8 @@ use crate::{
     shared_tier::{self, SharedTier, TokenLease, Unavailable},
 };
 
-/// Admission control whose rate and burst all replicas share. Without the tier, each has the share of one of
-/// `engage.replicas` or of as many as it last knew.
+/// Admission control whose rate and burst all replicas share. Without the tier, each replica has one share of
+/// `engage.replicas`, or of the last known number of replicas.
 pub(super) fn admission(config: &Config, metrics: Arc<CallMetrics>, clock: Clock) -> Admission {
     let limits = shared_limits(config);
     Admission::with_shared_budget(limits, config.engage.replicas, metrics, clock)
@@ -28,7 +28,7 @@ pub(super) fn shared_limits(config: &Config) -> CallLimits {
     }
 }
 
-/// Where tokens come from: the tier, or a test's.
+/// The source of tokens: the shared tier, or a test's.
 pub(super) trait TokenSource {
     /// Leases tokens.
     fn lease(
@@ -53,11 +53,11 @@ impl TokenSource for SharedTier {
     }
 }
 
-/// Leases tokens as admission needs them. Never returns; after its task was ended, [`leave`] is called.
+/// Leases tokens as admission needs them. Never returns. After its task has been ended, [`leave`] must be called.
 pub(super) async fn run(admission: Admission, tier: impl TokenSource, clock: Clock) {
     loop {
         let request = admission.next_token_request().await;
-        // Before the lease: its reply then says that the tier knows of the pause.
+        // Before the lease, so that the lease's reply includes the pause.
         if let Some(until) = request.pause_until {
             tier.pause(until.since(clock.tick())).await;
         }
@@ -71,7 +71,7 @@ pub(super) async fn run(admission: Admission, tier: impl TokenSource, clock: Clo
 /// Gives this replica's share to the others, after its last call.
 pub(super) async fn leave(admission: &Admission, tier: &impl TokenSource) {
     if let Some(request) = admission.last_token_request() {
-        // If it fails, the share is not used for ten minutes.
+        // If this fails, the share stays unused for ten minutes.
         let _ = tier.lease(to_tier(request)).await;
     }
 }

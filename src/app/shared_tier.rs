@@ -61,7 +61,7 @@ pub(super) fn link(config: &Config) -> Result<Option<LinkConfig>, anyhow::Error>
     Ok(Some(link))
 }
 
-/// The connections to what this URL names, without TLS.
+/// The connections for this URL, without TLS.
 pub fn link_to(url: &RedisUrl) -> LinkConfig {
     let address = |(host, port): &(String, u16)| ServerAddress {
         host: host.clone(),
@@ -102,14 +102,14 @@ fn tls(redis: &RedisConfig) -> Result<Tls, anyhow::Error> {
     Ok(Tls::new(authorities.as_deref(), identity)?)
 }
 
-/// The beginning of every key: the configured one, and a digest of the tenant, so that two tenants never meet.
+/// The prefix of every key: the configured one and a digest of the tenant, so that two tenants never share a key.
 pub(super) fn prefix(config: &Config) -> String {
     let url = reqwest::Url::parse(&config.engage.base_url);
     let tenant = url.map_or_else(
         |_| config.engage.base_url.clone(),
         |url| {
             let host = url.host_str().unwrap_or_default();
-            // A port that is not the scheme's: several simulators on one machine.
+            // A port that is not the scheme's default occurs if several simulators run on one machine.
             let port = url.port().map(|port| format!(":{port}"));
             host.to_owned() + &port.unwrap_or_default()
         },
@@ -153,7 +153,7 @@ fn settings(config: &Config) -> Result<Settings, anyhow::Error> {
     })
 }
 
-/// The configured keys. None are needed for a backend that this process has for itself: then a random one.
+/// The configured keys. A backend that only this process uses needs none, so it gets a random one.
 pub(super) fn encryption_keys(config: &Config) -> Result<Vec<[u8; 32]>, anyhow::Error> {
     let keys = config.redis.key_bytes();
     let mut keys = keys.context("redis.encryption_keys: a key is not 32 bytes in base64")?;

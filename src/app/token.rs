@@ -1,4 +1,4 @@
-//! The command `check-token`: what a request with a shopper's token would meet.
+//! The command `check-token`: how a request with a shopper's token would be treated.
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -10,7 +10,8 @@ use crate::{
     http::{TokenReport, check_token as report},
 };
 
-/// Checks a token as a request does, at the given time or now, with the keys that the issuer publishes now. Fails where no
+/// Checks a token like a request's, at the given time or now, with the keys that the issuer publishes now. Fails if no
+/// issuer is configured.
 /// issuer is configured.
 pub async fn check_token(
     config: &Config,

@@ -8,7 +8,7 @@ use crate::{
     traces::{Exporter, TraceSettings, Tracer},
 };
 
-/// What records spans, and what sends them; where traces are off, neither does anything.
+/// The tracer, which records spans, and the exporter, which sends them. Both do nothing if traces are off.
 pub(super) fn traces(
     config: &Config,
     clock: &Clock,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::report::Check;
 use crate::clock::ClockDifference;
 
-/// A difference from here on gets a warning: clocks that are synchronised differ by milliseconds.
+/// The least difference that gets a warning: synchronised clocks differ by milliseconds.
 const WARNING: Duration = Duration::from_secs(5);
 
-/// The check of a clock. From `limit` on `consequence` comes true.
+/// The check of a clock. A difference of `limit` or more has the `consequence`.
 pub(super) fn check(
     name: &'static str,
     difference: Option<ClockDifference>,

@@ -1,4 +1,4 @@
-//! Whether the collector of traces can be reached, and takes what is sent to it.
+//! Whether the collector of traces can be reached and accepts spans.
 
 use std::time::Duration;
 

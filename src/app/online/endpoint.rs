@@ -4,23 +4,23 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_rustls::rustls::RootCertStore;
 
-/// Where a server is, and how it is trusted.
+/// The address of a server, and how it is trusted.
 pub(super) struct Endpoint<'a> {
     /// The names of the three checks: name, connection, certificate.
     pub(super) names: [&'static str; 3],
     /// The configuration key of its URL.
     pub(super) key: &'static str,
     pub(super) url: &'a reqwest::Url,
-    /// Trusted authorities.
+    /// The trusted authorities.
     pub(super) roots: Arc<RootCertStore>,
     /// What to do about an authority that is not trusted.
     pub(super) authority_remedy: &'static str,
     pub(super) connect_timeout: Duration,
-    /// What plain HTTP to another machine would leave unencrypted; `None`: nothing that must be encrypted.
+    /// What plain HTTP to another machine would send unencrypted; `None` if nothing needs encryption.
     pub(super) exposes: Option<&'static str>,
 }
 
-/// What is sent to Engage and to the token issuer, or comes from there.
+/// What is exchanged with Engage and with the token issuer.
 pub(super) const KEYS_AND_DATA: &str = "keys and personal data";
 
 impl Endpoint<'_> {

@@ -32,9 +32,9 @@ const CHANGES: &str = "engage-changes";
 const RATE: &str = "engage-rate";
 const CLOCK: &str = "engage-clock";
 
-/// The most calls per second with one key that Engage asks for.
+/// The most calls per second that Engage asks clients to make with one key.
 const ENGAGES_RATE: f64 = 50.0;
-/// A greater difference between the clocks makes wrong which vouchers and promotions are valid.
+/// If the clocks differ by more, the wrong vouchers and promotions count as valid.
 const CLOCK_LIMIT: Duration = Duration::from_secs(60);
 
 /// All checks of Engage.
@@ -84,7 +84,7 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> Result<Vec<Check>, 
     Ok(calls.checks)
 }
 
-/// Reads answers like the service, as far as the checks need it.
+/// A reader of responses like the service's, with the settings that the checks need.
 fn reader(config: &Config) -> Result<Reader, anyhow::Error> {
     let phone_region = config.phone_region().context("identifiers.phone_region")?;
     let rules = IdentifierRules {
@@ -115,7 +115,7 @@ struct Calls<'a> {
     polls_changes: bool,
     probe: Probe,
     checks: Vec<Check>,
-    /// Whether Engage refused a call because there were too many.
+    /// Whether Engage refused a call because of the rate.
     is_limited: bool,
 }
 
@@ -264,7 +264,7 @@ impl Calls<'_> {
         Check::ok(RATE, what)
     }
 
-    /// The check after this error. One about the rate is reported by its own check.
+    /// The check for this error. An error about the rate is reported by the check of the rate instead.
     fn failed(&mut self, name: &'static str, error: &Error) -> Check {
         if is_about_rate(error) {
             self.is_limited = true;
@@ -275,7 +275,7 @@ impl Calls<'_> {
     }
 }
 
-/// The kinds of points against the configured one.
+/// Compares the point definitions with the configured one.
 fn judge(found: PointDefinitions, default: Option<&str>) -> Check {
     let count = found.count;
     match default {
@@ -301,7 +301,7 @@ fn judge(found: PointDefinitions, default: Option<&str>) -> Check {
     }
 }
 
-/// A lookup by an address that no contact has, of contacts of this type.
+/// A lookup of this contact type by an address that no contact has.
 fn unknown_of(contact_type: &str) -> Lookup {
     let address = format!("check-{:016x}@example.com", fastrand::u64(..));
     let email = Email::parse(&address).expect("an address");
@@ -313,7 +313,7 @@ fn is_about_rate(error: &Error) -> bool {
     matches!(error, Error::RateLimited { .. }) || error.is_for_lack_of_budget()
 }
 
-/// What happened, and the remedy.
+/// A description of the error, and the remedy.
 fn describe(error: &Error) -> (String, &'static str) {
     let remedy = match error {
         Error::Unauthorized => {

@@ -1,4 +1,4 @@
-//! Runs each operation of the tier once, and measures how long operations take.
+//! Runs each operation of the shared tier once, and measures how long operations take.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::{
 /// How many operations are measured.
 const MEASURED: usize = 20;
 
-/// How long what is stored lives at most.
+/// The longest lifetime of what is stored.
 const LIMITS: StreamLimits = StreamLimits {
     keep: Duration::from_secs(10),
 };
 const LIFETIME: Duration = Duration::from_secs(10);
 
-/// How the operations went.
+/// The result of running the operations.
 #[derive(Debug, Default)]
 pub(super) struct Exercise {
-    /// The operations that failed, and how.
+    /// The operations that failed, with their errors.
     pub(super) failed: Vec<(&'static str, BackendError)>,
     /// The operations that succeeded without the effect that they should have.
     pub(super) ineffective: Vec<&'static str>,
@@ -42,7 +42,7 @@ impl Exercise {
         middle.copied().unwrap_or_default()
     }
 
-    /// The longest.
+    /// The longest latency.
     pub(super) fn worst(&self) -> Duration {
         self.latencies.last().copied().unwrap_or_default()
     }
@@ -60,7 +60,7 @@ impl Exercise {
     }
 }
 
-/// Connects and runs everything. The error says what keeps it from beginning.
+/// Connects and runs everything. The error says why it could not begin.
 pub(super) async fn exercise(
     backend: &dyn Backend,
     clock: &Clock,
@@ -105,7 +105,7 @@ fn fetch() -> FetchCommand {
     }
 }
 
-/// A flight that stores, one that is served, one that gives up.
+/// A flight that stores, one that is served, and one that gives up.
 async fn flights(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
     let command = fetch();
     let token = command.lease.token;
@@ -145,7 +145,7 @@ async fn flights(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise)
     exercise.check("release", backend.release(epoch, release).await);
 }
 
-/// What replicas tell each other.
+/// What replicas send one another.
 async fn replicas(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
     let invalidate = InvalidateCommand {
         contacts: vec![Covered {
@@ -192,7 +192,7 @@ async fn replicas(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise
 }
 
 async fn measure(backend: &dyn Backend, epoch: EpochId, clock: &Clock, exercise: &mut Exercise) {
-    // The first loads the script.
+    // The first operation loads the script and is not counted.
     for measured in 0..=MEASURED {
         let began = clock.tick();
         let peeked = backend.peek(epoch, Subject::Contact(CONTACT)).await;

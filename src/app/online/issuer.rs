@@ -1,4 +1,4 @@
-//! Whether the keys of the token issuer can be read, and suit `auth.jwt.algorithms`.
+//! Whether the keys of the token issuer can be read, and fit `auth.jwt.algorithms`.
 
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ const NAMES: [&str; 3] = ["issuer-name", "issuer-connection", "issuer-tls"];
 const KEYS: &str = "issuer-keys";
 const CLOCK: &str = "issuer-clock";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most keys that are named.
+/// The most keys that a result names.
 const MAX_NAMED: usize = 6;
-/// The most characters of a key's id.
+/// The most characters of a key's id that are printed.
 const MAX_ID: usize = 40;
 
 /// All checks of the issuer.
@@ -68,7 +68,7 @@ pub(super) async fn check(
     Ok(checks)
 }
 
-/// The checks of keys and clock.
+/// The checks of the keys and of the issuer's clock.
 async fn keys(jwt: &JwtConfig, clock: &Clock) -> (Check, Check) {
     let published = match read_published_keys(jwt, clock).await {
         Ok(published) => published,

@@ -17,7 +17,7 @@ const LOOK_UP: Duration = Duration::from_secs(10);
 /// The most addresses that are tried.
 const MAX_ADDRESSES: usize = 4;
 
-/// The three checks, of which the later ones are skipped after a failure.
+/// The three checks. After a failure the later ones are skipped.
 pub(super) async fn check(endpoint: &Endpoint<'_>, clock: &Clock) -> Vec<Check> {
     let [name, connection, certificate] = endpoint.names;
     let mut checks = Vec::new();
@@ -57,8 +57,8 @@ pub(super) async fn check(endpoint: &Endpoint<'_>, clock: &Clock) -> Vec<Check> 
     checks
 }
 
-/// The addresses of the host, by the system's resolver. That cannot be cancelled, so it runs in a thread of its own, which
-/// the end of the process does not wait for.
+/// The addresses of the host, by the system's resolver. It cannot be cancelled, so it runs in a thread of its own, and
+/// the process does not wait for that thread at its end.
 async fn resolve(endpoint: &Endpoint<'_>) -> Result<Vec<SocketAddr>, Check> {
     let host = endpoint.host().to_owned();
     let port = endpoint.url.port_or_known_default().unwrap_or_default();
@@ -67,7 +67,7 @@ async fn resolve(endpoint: &Endpoint<'_>) -> Result<Vec<SocketAddr>, Check> {
     thread::spawn(move || {
         let addresses = (of, port).to_socket_addrs();
         let addresses: io::Result<Vec<_>> = addresses.map(Iterator::collect);
-        // Not received after the time-out.
+        // After the time-out the result is no longer received.
         drop(sender.send(addresses));
     });
     let name = endpoint.names[0];
@@ -122,7 +122,7 @@ async fn connect(
 type Reason = (&'static str, &'static str);
 
 fn connected(name: &'static str, address: SocketAddr, refused: &[(SocketAddr, Reason)]) -> Check {
-    // Without a route nothing is waited for: common for IPv6.
+    // An address without a route fails at once. That is common for IPv6 and gets no warning.
     let waited = refused.iter().find(|(_, reason)| *reason != NO_ROUTE);
     match waited {
         None => Check::ok(name, format!("connected to {address}")),
@@ -139,7 +139,7 @@ const NO_ROUTE: Reason = (
     "see the network of this machine or container",
 );
 
-/// What happened, and the remedy.
+/// A description of the failure, and the remedy.
 fn reason(kind: io::ErrorKind) -> Reason {
     match kind {
         io::ErrorKind::ConnectionRefused => (

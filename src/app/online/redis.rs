@@ -1,7 +1,7 @@
 //! Whether the shared tier works where it is configured.
 //!
-//! It connects as the service does, runs each operation under a prefix of its own, which no service reads, and removes
-//! what that stored. Nothing else on the server changes.
+//! Connects as the service does, runs each operation under a prefix that no service reads, and removes what the
+//! operations stored. Nothing else on the server changes.
 
 use std::time::Duration;
 
@@ -35,9 +35,9 @@ const EVICTION: &str = "redis-eviction";
 const PERSISTENCE: &str = "redis-persistence";
 const FAILOVER: &str = "redis-failover";
 
-/// The longest time of connecting.
+/// The longest time for connecting.
 const CONNECT: Duration = Duration::from_secs(2);
-/// The longest time of everything else.
+/// The longest time for everything else.
 const REST: Duration = Duration::from_secs(30);
 
 /// All checks of the tier.
@@ -85,7 +85,7 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> Result<Vec<Check>, 
     ])
 }
 
-/// What the server says and how the operations went, or why it is not known.
+/// The server's information and the results of the operations, or why they are not known.
 async fn run(
     config: &Config,
     settings: &LinkConfig,
@@ -108,7 +108,7 @@ async fn run(
     result
 }
 
-/// Removes the keys with this prefix. Those that are left have a time to live.
+/// Removes the keys with this prefix. Keys that are left have a time to live.
 async fn remove(link: &Link, prefix: &str) {
     let mut cursor = "0".to_owned();
     loop {
@@ -166,7 +166,7 @@ fn server(info: &ServerInfo) -> Check {
     Check::ok(SERVER, format!("{server} {version}, {mode}"))
 }
 
-/// The least version, if the server's is older.
+/// The required version, if the server's is older.
 fn too_old(info: &ServerInfo) -> Option<&'static str> {
     let mut numbers = info.version.split('.').map(|number| number.parse().ok());
     let major: u32 = numbers.next()??;

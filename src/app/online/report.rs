@@ -1,4 +1,4 @@
-//! What `check-config --online` found: a line for each check, as text or as JSON.
+//! The results of `check-config --online`: a line for each check, as text or as JSON.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ const WIDTH: usize = 80;
 /// The width of a status and the blank after it.
 const STATUS_WIDTH: usize = 8;
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -24,7 +24,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The word for it.
+    /// The word for it in the output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Status::Ok => "ok",
@@ -38,7 +38,7 @@ impl Status {
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Its name, which never changes: for programs.
+    /// Its name, for programs. Never changes.
     pub name: &'static str,
     /// How it ended.
     pub status: Status,
@@ -103,7 +103,7 @@ pub struct OnlineReport {
 }
 
 impl OnlineReport {
-    /// How many checks ended like this.
+    /// The number of checks with this result.
     pub fn count(&self, status: Status) -> usize {
         let checks = self.checks.iter();
         checks.filter(|check| check.status == status).count()
@@ -111,7 +111,7 @@ impl OnlineReport {
 }
 
 impl OnlineReport {
-    /// The checks, one for all that were skipped for one reason and begin alike.
+    /// The checks, with one line for all that were skipped for the same reason and whose names begin alike.
     fn lines(&self) -> Vec<(String, &Check)> {
         let mut lines: Vec<(String, &Check)> = Vec::new();
         for check in &self.checks {

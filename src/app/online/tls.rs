@@ -1,4 +1,4 @@
-//! A TLS handshake as the service makes it, and until when the certificate is valid.
+//! Makes a TLS handshake as the service does, and finds out until when the certificate is valid.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -18,13 +18,13 @@ use tokio_rustls::{
 use super::{endpoint::Endpoint, report::Check};
 use crate::{clock::Clock, config::authorities::roots};
 
-/// A certificate that ends within this time gets a warning.
+/// A certificate that expires within this time gets a warning.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-/// After the end of any certificate.
+/// Longer than any certificate is valid.
 const FAR: Duration = Duration::from_secs(200 * 365 * 24 * 60 * 60);
 /// The longest wait for a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// As the service offers.
+/// The protocols that the service offers.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// The authorities of this PEM text, or Mozilla's.
@@ -43,11 +43,11 @@ pub(super) async fn check(endpoint: &Endpoint<'_>, stream: TcpStream, clock: &Cl
     }
 }
 
-/// What a handshake showed.
+/// What the server presented in a handshake.
 struct Session {
     verifier: Arc<WebPkiServerVerifier>,
     server: ServerName<'static>,
-    /// The server's own first.
+    /// The server's own certificate is the first.
     certificates: Vec<CertificateDer<'static>>,
     version: &'static str,
 }
@@ -114,7 +114,7 @@ impl Session {
         )
     }
 
-    /// Why the certificate, or one that it depends on, will not be valid any more after this time.
+    /// Why the certificate, or one that it depends on, will not be valid after this time; `None` if all will be.
     fn error_at(&self, now: Timestamp, after: Duration) -> Option<rustls::Error> {
         let (own, others) = self.certificates.split_first()?;
         let seconds = u64::try_from(now.as_second()).unwrap_or_default();
@@ -126,7 +126,7 @@ impl Session {
     }
 }
 
-/// The day on which the certificate ends, if that is the error.
+/// The day on which the certificate expires, if the error is about that.
 fn end_of(error: &rustls::Error) -> Option<String> {
     let rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) =
         error
@@ -138,7 +138,7 @@ fn end_of(error: &rustls::Error) -> Option<String> {
     Some(end.to_zoned(TimeZone::UTC).date().to_string())
 }
 
-/// Why there is no session, and the remedy.
+/// Why the handshake failed, and the remedy.
 fn describe(error: &io::Error, endpoint: &Endpoint<'_>) -> (String, String) {
     let key = endpoint.key;
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
@@ -164,7 +164,7 @@ fn describe(error: &io::Error, endpoint: &Endpoint<'_>) -> (String, String) {
     (what.to_owned(), remedy)
 }
 
-/// The same where the certificate is refused; `end` is its last day, if it is over.
+/// The same for a certificate that is refused; `end` is its last day, if it has expired.
 fn describe_certificate(
     end: Option<String>,
     certificate: &CertificateError,
@@ -186,7 +186,7 @@ fn describe_certificate(
             "the certificate is for another name".to_owned(),
             format!("see whether the host in {} is right", endpoint.key),
         ),
-        // The latter where an authority has the same name as a trusted one.
+        // `BadSignature` appears if an authority has the same name as a trusted one.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => (
             "the certificate's authority is not trusted".to_owned(),
             endpoint.authority_remedy.to_owned(),

@@ -1,4 +1,4 @@
-//! What a reload builds before anything changes, and how it is put in force.
+//! Builds what a reload replaces before anything changes, and puts it in force.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,25 +24,25 @@ use crate::{
     traces::CollectorHeaders,
 };
 
-/// How long connecting to Redis may take.
+/// The longest time for connecting to Redis.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// What a reload replaces.
+/// Everything that a reload replaces.
 pub(in crate::app) struct Replaceable {
     pub(in crate::app) credentials: CurrentCredentials,
     pub(in crate::app) connections: Option<Connections>,
     pub(in crate::app) admission: Admission,
     pub(in crate::app) shared: Option<SharedTier>,
     pub(in crate::app) redis: Option<Arc<RedisBackend>>,
-    /// Where traces are on.
+    /// The headers for the collector, if traces are on.
     pub(in crate::app) collector: Option<CollectorHeaders>,
 }
 
-/// What is ready to be put in force.
+/// Everything that is ready to be put in force.
 pub(super) struct Prepared {
     credentials: Credentials,
     connections: Option<NewConnections>,
-    /// How the shared tier is reached, if that changes.
+    /// The new connection to the shared tier, if it changes.
     redis: Option<NewLink>,
     budget: BudgetSettings,
     /// Rate and burst of calls to Engage, if they change.
@@ -57,7 +57,7 @@ struct NewLink {
 }
 
 impl Prepared {
-    /// Builds what the configuration says, as far as these keys changed.
+    /// Builds what the configuration says, for the keys that changed.
     pub(super) async fn new(
         replaceable: &Replaceable,
         config: &Config,
@@ -81,7 +81,7 @@ impl Prepared {
         let otlp_fields = config.telemetry.otlp_fields();
         let otlp_fields =
             otlp_fields.map_err(|what| mistake("telemetry.otlp_headers", what.to_owned()))?;
-        // Last, since the state of clients is taken over.
+        // Last, because the state of clients is taken over.
         let credentials = replaced(&replaceable.credentials, config).await;
         Ok(Self {
             credentials: credentials.map_err(|error| issuer_mistake(config, &error))?,
@@ -93,7 +93,7 @@ impl Prepared {
         })
     }
 
-    /// Puts it in force, for requests that arrive and calls that start from now on.
+    /// Puts everything in force, for requests that arrive and calls that start from now on.
     pub(super) fn put_in_force(self, replaceable: &Replaceable) {
         replaceable.credentials.replace(self.credentials);
         if let Some((connections, new)) = replaceable.connections.as_ref().zip(self.connections) {
@@ -118,7 +118,7 @@ impl Prepared {
     }
 }
 
-/// The limits of calls to Engage: of all replicas together where they share them.
+/// The limits of calls to Engage: for all replicas together if they share them.
 fn limits(config: &Config, are_shared: bool) -> CallLimits {
     if are_shared {
         shared_limits(config)
@@ -127,7 +127,7 @@ fn limits(config: &Config, are_shared: bool) -> CallLimits {
     }
 }
 
-/// How the shared tier is reached, tried. `None` without one.
+/// The new connection to the shared tier, already tried. `None` without that tier.
 async fn new_link(config: &Config) -> Result<Option<NewLink>, Mistakes> {
     let invalid = |error: anyhow::Error| mistake("redis", format!("{error:#}"));
     let Some(new) = link(config).map_err(invalid)? else {
@@ -142,7 +142,7 @@ async fn new_link(config: &Config) -> Result<Option<NewLink>, Mistakes> {
     }
 }
 
-/// The issuer's keys could not be read from the place that is new.
+/// The mistake if the issuer's keys can't be read from their new place.
 fn issuer_mistake(config: &Config, error: &anyhow::Error) -> Mistakes {
     let jwt = config.auth.jwt.as_ref();
     let has_url = jwt.is_some_and(|jwt| jwt.jwks_url.is_some());

@@ -1,4 +1,4 @@
-//! What operators learn of reloads: log events, metrics, and the state in `/readyz`.
+//! Reports reloads to operators: log events, metrics, and the state in `/readyz`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -34,7 +34,7 @@ impl Source for Report {
 }
 
 impl Report {
-    /// Of a service that has just been built.
+    /// A report for a service that has just been built.
     pub(super) fn new(config: &Config, clock: Clock) -> Self {
         let report = Self {
             status: Mutex::new(ConfigurationStatus {
@@ -54,7 +54,7 @@ impl Report {
         self.locked().clone()
     }
 
-    /// A reload has put this configuration in force.
+    /// Reports that a reload has put this configuration in force.
     pub(super) fn succeeded(&self, reloaded: &Reloaded, config: &Config) {
         let now = self.now();
         self.count(SUCCEEDED);
@@ -76,7 +76,7 @@ impl Report {
         }
     }
 
-    /// A reload has failed, and nothing has changed.
+    /// Reports that a reload has failed and nothing has changed.
     pub(super) fn failed(&self, mistakes: &Mistakes) {
         self.count(FAILED);
         self.last_failed.set(1);

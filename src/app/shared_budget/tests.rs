@@ -9,7 +9,7 @@ use crate::{
     engage::{AdmissionRequest, Error, Group},
 };
 
-/// A tier that grants what is wanted, or fails.
+/// A tier that grants the requested tokens, or fails.
 #[derive(Clone)]
 struct Tier {
     clock: Clock,
@@ -91,21 +91,21 @@ impl Bench {
         budget.expect("shared").is_shared
     }
 
-    /// A call comes every 50 ms for so long, four fifths of this replica's share, while the tier works in the
-    /// milliseconds that `works` says. Returns how long each call waited.
+    /// Makes a call every 50 ms for a time, four fifths of this replica's share, while the tier works in the
+    /// milliseconds for which `works` is true. Returns how long each call waited.
     async fn waits(&self, long: Duration, works: impl Fn(u64) -> bool) -> Vec<Duration> {
         let millis = u64::try_from(long.as_millis()).expect("short");
         let arrivals: Vec<_> = (0..millis).step_by(50).collect();
         self.waits_of(&arrivals, works).await
     }
 
-    /// The same with calls that come at these milliseconds, in order.
+    /// The same with calls at these milliseconds, in order.
     async fn waits_of(&self, arrivals: &[u64], works: impl Fn(u64) -> bool) -> Vec<Duration> {
         let clock = Clock::from(self.manual.clone());
         let step = Duration::from_millis(5);
         let mut calls = Vec::new();
         let last = arrivals.last().expect("calls");
-        // Those that wait at the end have time.
+        // Leaves time for the calls that are still waiting at the end.
         for at in (0..last + 2000).step_by(5) {
             self.set_works(works(at));
             if arrivals.contains(&at) {
@@ -148,7 +148,7 @@ async fn call_is_admitted_with_leased_tokens_while_the_clock_stands() {
     let requests = bench.requests();
     assert!(requests.iter().any(|request| request.wanted > 0));
     settle().await;
-    // The clock stands, so an idle loop makes no request.
+    // The clock stands still, so an idle loop sends no request.
     let before = bench.requests().len();
     settle().await;
     assert_eq!(bench.requests().len(), before);
@@ -164,7 +164,7 @@ async fn call_waits_for_the_own_share_when_the_tier_fails() {
     bench.manual.advance(Duration::from_millis(200));
     settle().await;
     assert!(!bench.is_shared());
-    // The failed request lent the share for 200 ms; 100 ms later it begins to fill: a token each 40 ms.
+    // The failed request lent the share for 200 ms. It begins to fill 100 ms later, with a token every 40 ms.
     let call = bench.call();
     tokio::pin!(call);
     for wait in [0, 330] {
@@ -178,7 +178,7 @@ async fn call_waits_for_the_own_share_when_the_tier_fails() {
     bench.manual.advance(Duration::from_millis(25));
     call.await.expect("admitted");
     bench.set_works(true);
-    // For a second from when the own share began, which was 55 ms ago.
+    // The replica uses its own share for a second from its start, which was 55 ms ago.
     for (wait, is_shared) in [(840, false), (110, true)] {
         bench.manual.advance(Duration::from_millis(wait));
         settle().await;
@@ -225,7 +225,7 @@ async fn no_call_is_refused_while_the_tier_fails_again_and_again() {
 
 #[tokio::test]
 async fn call_is_not_refused_because_a_slow_share_comes_back() {
-    // A token of the own share takes a second: as long as a call waits otherwise.
+    // A token of the replica's own share takes a second, the longest that a call usually waits.
     let bench = Bench::with_rate(2.0);
     let waits = bench.waits_of(&[500], |at| at < 400).await;
     let wait = waits[0].as_millis();

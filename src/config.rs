@@ -1,5 +1,5 @@
-//! The configuration: plain data, one struct per section, and how it is read and checked. Imports nothing of the crate
-//! but `domain`; each module takes its own section.
+//! The configuration: plain data, one struct per section, and how it is read and checked. Imports only `domain`; each
+//! module takes its own section.
 //!
 //! Layers: the built-in `config/default.toml` < the given file < the environment (`BFF_<SECTION>__<KEY>`). Unknown keys
 //! are refused in the file and in the environment. A secret `x` may be given as `x_file`, the path of a file that
@@ -62,7 +62,7 @@ pub struct Config {
     pub engage: EngageConfig,
     /// The cache.
     pub cache: CacheConfig,
-    /// Who may send requests.
+    /// Which callers may send requests.
     pub auth: AuthConfig,
     /// What responses contain.
     pub views: ViewsConfig,
@@ -149,8 +149,8 @@ pub struct IdentifiersConfig {
     /// The country of national ids that could be of either; unset = the likelier one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub national_id_country: Option<NationalIdCountry>,
-    /// The kinds of which a value belongs to one contact of a type at most: a cached profile answers for those that it
-    /// shows.
+    /// The kinds whose values belong to at most one contact of a type each: a cached profile answers look-ups by the
+    /// values that it shows.
     pub unique: Vec<IdentifierKind>,
 }
 

@@ -1,4 +1,4 @@
-//! Who may send requests, and what each may do.
+//! Which callers may send requests, and what each may do.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::duration;
 use crate::domain::IdentifierKind;
 
-/// Who may send requests.
+/// Which callers may send requests.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthConfig {
@@ -33,7 +33,7 @@ pub struct JwtConfig {
     /// Where the issuer publishes its keys (RFC 7517).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_url: Option<String>,
-    /// A file that contains them.
+    /// A file that contains the issuer's keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_file: Option<PathBuf>,
     /// The claim that contains the shopper's contact id.
@@ -145,14 +145,13 @@ pub struct ClientConfig {
     /// Concurrent requests; unset = no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<usize>,
-    /// Distinct unknown identifiers per minute; beyond it the client is answered from the cache alone. Unset = no
-    /// limit.
+    /// Distinct unknown identifiers per minute. Beyond it the client is answered only from the cache. Unset = no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_per_minute: Option<u32>,
-    /// Distinct contacts per hour; beyond it the log and the metrics raise an alarm. Unset = no alarm.
+    /// Distinct contacts per hour. Beyond it the log and the metrics raise an alarm. Unset = no alarm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub people_per_hour: Option<u32>,
-    /// Reports of changed customers per second; ten times as many at once.
+    /// Reports of changed customers per second; the burst is ten times as many.
     #[serde(default = "default_changes_per_second")]
     pub changes_per_second: u32,
 }
@@ -179,7 +178,7 @@ pub enum Scope {
     /// Request the full view.
     #[serde(rename = "customer:read:full")]
     ReadFull,
-    /// Look up oneself: a shopper's token.
+    /// Look up the caller's own contact: for a shopper's token.
     #[serde(rename = "customer:read:self")]
     ReadSelf,
     /// Request parts fresh from Engage.

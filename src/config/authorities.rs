@@ -51,8 +51,8 @@ pub(crate) fn public_authorities() -> reqwest::Result<Vec<reqwest::Certificate>>
         .collect()
 }
 
-/// Checks that two PEM texts contain a certificate and its private key. The error says of which file (the end of its
-/// key) something is wrong, and what.
+/// Checks that two PEM texts contain a certificate and its private key. The error names the file at fault (by the end
+/// of its key) and says what is wrong.
 pub(super) fn check_identity(
     certificate: &[u8],
     key: &[u8],

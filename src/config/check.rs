@@ -1,5 +1,5 @@
-//! The checks that types can't express, made at the start and not at the first request. Every mistake is reported at
-//! once, with its key and its remedy.
+//! The checks that types can't express, made at the start instead of at the first request. All mistakes are reported
+//! together, each with its key and its remedy.
 
 mod auth;
 mod bounds;

@@ -1,5 +1,5 @@
 //! Durations as operators write them: `"800ms"`, `"60s"`, `"10m"`, `"14d"`. At most a year, so that adding one to a
-//! moment never overflows, and whole milliseconds, the finest unit that is printed.
+//! moment never overflows, and in whole milliseconds, the finest unit that is printed.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ pub(super) enum Step {
 pub(super) struct KeyPath(Vec<Step>);
 
 impl KeyPath {
-    /// A path of keys alone.
+    /// A path that consists of keys only.
     pub(super) fn of_keys<'a>(keys: impl Iterator<Item = &'a str>) -> Self {
         Self(keys.map(|key| Step::Key(key.to_owned())).collect())
     }

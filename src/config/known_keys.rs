@@ -3,7 +3,7 @@
 /// Every key with its default or, commented out, an example; compiled into the binary.
 pub(super) const TEXT: &str = include_str!("../../config/default.toml");
 
-/// A section, such as `auth.jwt`, and the name of a key in it. Without those of clients, which are not in a section.
+/// A section, such as `auth.jwt`, and the name of a key in it. Clients' keys are left out: they are not in a section.
 pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     let mut section = None;
     TEXT.lines().filter_map(move |line| {

@@ -20,7 +20,7 @@ use super::{
 /// Every key with its default; compiled into the binary.
 pub const DEFAULTS: &str = known_keys::TEXT;
 
-/// Lists that have no default from which their type could be known.
+/// Lists without a default, so their type is not known from one.
 const LISTS_WITHOUT_DEFAULT: [&str; 2] = ["auth.jwt.algorithms", "auth.jwt.types"];
 
 /// Where the layer between the defaults and the environment comes from.
@@ -33,7 +33,7 @@ pub(super) enum FileLayer<'a> {
 
 /// The merged layers.
 pub(super) struct Merged {
-    /// With defaults in place of invalid values.
+    /// The configuration, with defaults in place of invalid values.
     pub(super) config: Config,
     /// If the file could not be read: the keys that the environment sets. Nothing is known about the others.
     pub(super) known: Option<BTreeSet<String>>,
@@ -50,8 +50,8 @@ pub fn read(
     mistakes.or_ok().map(|()| merged.config)
 }
 
-/// The address of the operations listener, for a health check. That may have the environment of the service and not its
-/// file, so the result may be incomplete: mistakes about other keys do not count.
+/// The address of the operations listener, for a health check. A health check may have the service's environment but
+/// not its file, so the result may be incomplete: mistakes about other keys do not count.
 pub fn operations_listen(
     file: Option<&Path>,
     environment: &BTreeMap<String, String>,
@@ -186,7 +186,7 @@ struct Overlay<'a> {
 }
 
 impl Overlay<'_> {
-    /// Sets the key of one variable. Only names of the form `BFF_<SECTION>__<KEY>` count: Kubernetes sets
+    /// Sets the key of one variable. Only names of the form `BFF_<SECTION>__<KEY>` count, because Kubernetes sets
     /// `BFF_SERVICE_HOST` for a Service named bff. Values stay strings until the type of their key is known, so that a
     /// secret of digits keeps its leading zeros.
     fn set(&mut self, name: &str, value: &str) {
@@ -224,7 +224,7 @@ impl Overlay<'_> {
         if let Some(value) = value
             && !path.set(self.table, value)
         {
-            // Unless its section itself has a wrong type, which is reported elsewhere.
+            // Not if the section itself has a wrong type, which is reported elsewhere.
             let is_in_section = path
                 .split()
                 .is_some_and(|(parent, _)| parent.get(self.defaults).is_some_and(Value::is_table));
@@ -235,7 +235,7 @@ impl Overlay<'_> {
         self.keys.insert(key);
     }
 
-    /// Reports a variable that is ignored and differs from the name of a key in underscores or case alone.
+    /// Reports a variable that is ignored but differs from a key's name only in underscores or case.
     fn report_misspelt(&mut self, name: &str) {
         let plain = |name: &str| name.to_ascii_uppercase().replace("__", "_");
         let given = plain(name);
@@ -252,7 +252,7 @@ impl Overlay<'_> {
         }
     }
 
-    /// Whether the text keeps the rules of [`texts`]; reports it otherwise.
+    /// Whether the text follows the rules of [`texts`]. If not, reports it.
     fn text(&mut self, key: &str, text: &str) -> bool {
         let fault = texts::fault(key, text);
         if let Some((what, remedy)) = fault {
@@ -269,7 +269,7 @@ impl Overlay<'_> {
             self.mistakes.add(key, "is in brackets", remedy);
             return None;
         }
-        // Quotes around the whole list; those around an item are found below.
+        // Quotes around the whole list. Quotes around an item are found below.
         if let Some((what, remedy)) = texts::quoted(text).filter(|_| !is_list_of_quoted(text)) {
             self.mistakes.add(key, what, remedy);
             return None;

@@ -1,4 +1,4 @@
-//! The variables that Kubernetes and Docker set for every service of a namespace. Those of a service named
+//! The variables that Kubernetes and Docker set for every service of a namespace. Those for a service named
 //! `bff--canary` look like keys of the configuration.
 
 /// Whether the variable is one of them. If its name begins with a section of the configuration, its value must have the

@@ -32,10 +32,10 @@ pub struct ServerConfig {
     /// The largest body that is accepted.
     #[serde(serialize_with = "printed::exact")]
     pub max_body: ByteSize,
-    /// The most concurrent connections; one more closes the connection that has been idle longest. Lowered at the start
-    /// if the limit of open files is too low.
+    /// The most concurrent connections; beyond it, each new connection closes the one that has been idle longest.
+    /// Lowered at the start if the limit of open files is too low.
     pub max_connections: usize,
-    /// How long the service goes on answering after SIGTERM, not ready any more, before the drain starts.
+    /// How long the service keeps answering after SIGTERM, no longer ready, before the drain starts.
     #[serde(with = "duration")]
     pub shutdown_delay: Duration,
     /// How long the shutdown may take after that. Responses in flight get all but two seconds of it, or half if it is
@@ -50,7 +50,7 @@ pub struct ServerConfig {
     pub fast_path: bool,
 }
 
-/// The operations listener, for those who run the service, not for its callers.
+/// The operations listener, for operators and not for callers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperationsConfig {

@@ -27,8 +27,8 @@ fn total(info: &str) -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
-/// The lowest limit of one line's group and of those around it: `0::/path` (version 2) or `9:memory:/path` (version 1).
-/// A path that is not there is one of the host's, seen from within a container.
+/// The lowest limit of the group in this line and of the groups that contain it: `0::/path` (version 2) or
+/// `9:memory:/path` (version 1). A path that does not exist is the host's path, seen from within a container.
 fn group_limit(root: &Path, line: &str) -> Option<u64> {
     let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
     let (mount, file) = if controllers.is_empty() {

@@ -9,7 +9,7 @@ use super::{TelemetryConfig, hosts::is_host};
 /// The path that OTLP over HTTP has for traces.
 const PATH: &str = "/v1/traces";
 
-/// The fields that are written whatever is configured, or belong to the connection.
+/// The fields that the exporter writes itself, or that belong to the connection.
 const RESERVED: [HeaderName; 6] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -20,8 +20,8 @@ const RESERVED: [HeaderName; 6] = [
 ];
 
 impl TelemetryConfig {
-    /// The URL that traces are sent to, with OTLP's own path where none is given; `None` if they are off. The error says
-    /// what is wrong with it.
+    /// The URL that traces are sent to, with OTLP's own path if the URL has none; `None` if traces are off. The error
+    /// says what is wrong with the URL.
     pub fn otlp_url(&self) -> Option<Result<Url, &'static str>> {
         self.otlp_endpoint.as_deref().map(url)
     }

@@ -15,7 +15,7 @@ use super::{duration, printed};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RedisConfig {
-    /// Where it is; unset = each replica is on its own.
+    /// Its address; unset = each replica is on its own.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "masked_url")]
     pub url: Option<SecretString>,
     /// A file that contains the URL.
@@ -68,7 +68,7 @@ pub struct RedisConfig {
 }
 
 impl RedisConfig {
-    /// What the URL says. `None` without one.
+    /// The parsed URL. `None` without one.
     pub fn parsed_url(&self) -> Option<Result<RedisUrl, UrlFault>> {
         let url = self.url.as_ref()?;
         Some(RedisUrl::parse(url.expose_secret()))

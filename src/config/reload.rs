@@ -29,7 +29,7 @@ impl Config {
         self.take_over_telemetry(new);
     }
 
-    /// The collector's header fields are for that collector alone.
+    /// The collector's header fields are meant for that collector only.
     fn take_over_telemetry(&mut self, new: &Config) {
         let (telemetry, new) = (&mut self.telemetry, &new.telemetry);
         telemetry.log.clone_from(&new.log);
@@ -54,7 +54,7 @@ impl Config {
             .clone_from(&new.encryption_key_file);
     }
 
-    /// The keys whose values differ, in alphabetical order; of clients `auth.clients` with their id.
+    /// The keys whose values differ, in alphabetical order. A client appears as `auth.clients` with its id.
     pub fn differences(&self, other: &Config) -> Vec<String> {
         let (ours, theirs) = (self.printed(), other.printed());
         let keys = ours.keys().chain(theirs.keys());
@@ -62,14 +62,15 @@ impl Config {
             .filter(|key| ours.get(*key) != theirs.get(*key))
             .cloned()
             .collect();
-        // Printed secrets are masked.
+        // Printed values don't show differences of secrets, because those are masked.
         let secrets = self.masked().into_iter().zip(other.masked());
         let secrets = secrets.filter(|((_, ours), (_, theirs))| ours != theirs);
         differing.extend(secrets.map(|((key, _), _)| key.to_owned()));
         differing.into_iter().collect()
     }
 
-    /// The files that are read when what they are for is built, with their keys.
+    /// The other files that the configuration names, with their keys. They are read when the part that uses them is
+    /// built.
     pub fn referenced_files(&self) -> Vec<(&'static str, &Path)> {
         let jwks = self
             .auth
@@ -139,8 +140,8 @@ impl Config {
 }
 
 impl RedisConfig {
-    /// The same server with other users, passwords, certificates and keys; another server needs a restart, since replicas
-    /// at different ones would not hear of each other's invalidations.
+    /// Takes over other users, passwords, certificates and keys of the same server. Another server needs a restart,
+    /// because replicas at different servers would not receive each other's invalidations.
     fn take_over(&mut self, new: &Self) {
         let is_same_server = match (self.parsed_url(), new.parsed_url()) {
             (Some(Ok(url)), Some(Ok(new))) => url.leads_to_same(&new),
@@ -160,7 +161,7 @@ fn exposed(secrets: &[SecretString]) -> Vec<&str> {
     secrets.iter().map(ExposeSecret::expose_secret).collect()
 }
 
-/// The values of a table by their whole key. Each client is one value, whatever its place in the list.
+/// The values of a table by their full key. Each client is one value, wherever it is listed.
 fn flatten(prefix: &str, table: Table, into: &mut BTreeMap<String, Value>) {
     for (name, value) in table {
         let key = format!("{prefix}{name}");
@@ -203,7 +204,7 @@ mod tests {
             config.server.listen = ([127, 0, 0, 1], 0).into();
             config
         };
-        // Those that the defaults say to be secret.
+        // The keys that the defaults describe as secret.
         let lists = ["webhooks.secrets", "redis.encryption_keys"];
         let mut named = 0;
         for key in masked_keys() {

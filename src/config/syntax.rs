@@ -1,5 +1,5 @@
-//! What is wrong with a text that is not TOML, in words for those who do not know its grammar. Names keys, never values,
-//! which may be secrets.
+//! Explains what is wrong with a text that is not TOML to readers who do not know TOML's grammar. Names keys, never
+//! values, which may be secrets.
 
 /// Where it is wrong, what is wrong, and the remedy.
 pub(super) fn fault(text: &str, error: &toml::de::Error) -> (String, String) {
@@ -11,14 +11,14 @@ pub(super) fn fault(text: &str, error: &toml::de::Error) -> (String, String) {
     let at = text.get(start..).unwrap_or_default();
     let rest = at.lines().next().unwrap_or_default();
     let named = error.span().and_then(|span| text.get(span));
-    // The message alone: `Display` quotes the line, which may contain a secret.
+    // Only the message: `Display` quotes the line, which may contain a secret.
     let message = error.message().lines().next().unwrap_or("unknown cause");
     let (what, remedy) = explain(message, before, rest, named.unwrap_or_default());
     let what = format!("is not TOML: line {line}, column {column}: {what}");
     (what, remedy)
 }
 
-/// `before` is the text until the fault, `rest` the rest of its line, `named` the part that the parser points at.
+/// `before` is the text before the fault, `rest` the rest of its line, `named` the part that the parser points at.
 fn explain(message: &str, before: &str, rest: &str, named: &str) -> (String, String) {
     const TYPOGRAPHIC: [char; 8] = ['“', '”', '„', '‘', '’', '‚', '«', '»'];
     let say = |what: &str, remedy: &str| (what.to_owned(), remedy.to_owned());

@@ -19,7 +19,8 @@ pub struct TelemetryConfig {
     pub access_log: bool,
     /// The views whose look-ups are audited.
     pub audit: AuditedViews,
-    /// The key of the digests that replace national ids, and contacts in the log; unset = a random key per process.
+    /// The key of the digests that replace national ids, and contacts in the log; unset = a random key for each
+    /// process.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "printed::masked"
@@ -28,7 +29,7 @@ pub struct TelemetryConfig {
     /// A file that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest_key_file: Option<PathBuf>,
-    /// The collector that traces are sent to, over OTLP; unset = none.
+    /// The collector that traces are sent to, over OTLP; unset = traces are off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otlp_endpoint: Option<String>,
     /// The header fields that it requires: `name=value`, separated by commas.
@@ -40,7 +41,7 @@ pub struct TelemetryConfig {
     /// A file that contains them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otlp_headers_file: Option<PathBuf>,
-    /// The share of requests that are traced where the caller does not decide it.
+    /// The share of requests that are traced if the caller does not decide it.
     pub trace_sample_ratio: f64,
 }
 

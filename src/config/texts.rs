@@ -24,7 +24,7 @@ pub(super) fn fault(key: &str, text: &str) -> Option<TextFault> {
         .or_else(|| invisible(text));
     general.or_else(|| {
         let key = key.split('[').next().unwrap_or_default();
-        // The log's filter writes spans in braces. Placeholders of secrets are found by the checks of secrets.
+        // The log's filter uses braces for spans. Placeholders of secrets are found by the checks of secrets.
         let is_exempt = key == "telemetry.log" || SECRETS.contains(&key);
         (!is_exempt && holds_placeholder(text)).then_some(PLACEHOLDER)
     })
@@ -64,7 +64,7 @@ fn blank(text: &str) -> Option<TextFault> {
 /// typographic ones from a word processor.
 pub(super) fn quoted(text: &str) -> Option<TextFault> {
     const STRAIGHT: [char; 3] = ['"', '\'', '`'];
-    // Which of them opens and which closes depends on the language.
+    // The language determines which of them opens and which closes.
     const TYPOGRAPHIC: [char; 10] = ['“', '”', '„', '‘', '’', '‚', '«', '»', '‹', '›'];
     let mut characters = text.chars();
     let (open, close) = (characters.next()?, characters.next_back()?);

@@ -100,8 +100,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Replaces a value: first by its default, then by nothing, an empty string, an empty list; at last removes its
-    /// parent.
+    /// Replaces a value: first by its default, then by no value, an empty string and an empty list. If all fail,
+    /// removes its parent.
     fn substitute(&mut self, path: &KeyPath) {
         if let Some((_, Step::Item(_))) = path.split() {
             path.remove(&mut self.table);
@@ -174,8 +174,8 @@ fn is_whole_number(expected: &str) -> bool {
     )
 }
 
-/// What is wrong and the remedy, from serde's message. The message itself quotes the value, which may be a secret given
-/// to the wrong key.
+/// What is wrong and the remedy, from serde's message. The message itself is not shown: it quotes the value, which may
+/// be a secret given to the wrong key.
 fn describe(path: &KeyPath, message: &str) -> (&'static str, String) {
     let is_section = path.split().is_some_and(|(parent, _)| parent.is_root());
     let expected = message

@@ -33,7 +33,7 @@ pub struct WebhookConfig {
     /// A file that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption_key_file: Option<PathBuf>,
-    /// How long without a delivery until the feed counts as silent.
+    /// The time without a delivery after which the feed counts as silent.
     #[serde(with = "duration")]
     pub silence: Duration,
     /// The longest lifetime while webhooks may be missing.

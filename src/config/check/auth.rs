@@ -42,7 +42,7 @@ impl Config {
             }
             check_digests(client, index, &mut digests, mistakes);
             check_scopes(client, &key, mistakes);
-            // A client without identifiers may still send a shopper's token with its key.
+            // A client without identifiers can still send a shopper's token with its key.
             if client.identifiers.is_empty() && auth.jwt.is_none() {
                 mistakes.add(
                     format!("{key}.identifiers"),

@@ -24,10 +24,10 @@ const MEBIBYTE: u64 = 1 << 20;
 pub(super) const LEAST_RATE: f64 = 0.001;
 const RATES: RangeInclusive<f64> = LEAST_RATE..=1_000_000.0;
 
-/// Higher counts overflow, or are no limit at all.
+/// Higher counts overflow, or do not limit anything.
 pub(super) const COUNTS: RangeInclusive<u64> = 1..=1_000_000;
 
-/// Each reported change costs up to four calls of Engage's budget, of which more than this leave nothing.
+/// Each reported change costs up to four calls of Engage's budget; a higher rate would use all of it.
 const CHANGE_RATES: RangeInclusive<u32> = 1..=100;
 
 impl Config {
@@ -118,7 +118,7 @@ impl Config {
                 webhooks.changes_poll.unwrap_or(DAY),
                 SHORTEST_POLL..=DAY,
             ),
-            // Shorter ones fail at random. Longer ones cost callers more than a call to Engage.
+            // Shorter time-outs fail at random. Longer ones delay callers more than a call to Engage does.
             (
                 "redis.timeout",
                 self.redis.timeout,
@@ -143,7 +143,7 @@ impl Config {
             ("cache.stale_if_error", cache.stale_if_error),
             ("cache.negative_lifetime", cache.negative_lifetime),
         ] {
-            // Data that is never fresh would be fetched again and again until the caller's time is over.
+            // Data that is never fresh would be fetched again and again until the request's deadline.
             if key.ends_with("_lifetime")
                 && key != "cache.negative_lifetime"
                 && value < SHORTEST_LIFETIME
@@ -162,14 +162,14 @@ impl Config {
 
     fn check_sizes(&self, mistakes: &mut Mistakes) {
         for (key, value, bounds) in [
-            // From what a look-up needs to more than any request needs.
+            // From the size of a look-up to more than any request needs.
             ("server.max_body", self.server.max_body, 256..=16 * MEBIBYTE),
             (
                 "webhooks.max_body",
                 self.webhooks.max_body,
                 1024..=16 * MEBIBYTE,
             ),
-            // From what few responses exceed to what a replica can buffer many of.
+            // From a size that few responses exceed to one of which a replica can buffer many.
             (
                 "engage.max_response_size",
                 self.engage.max_response_size,
@@ -195,7 +195,7 @@ pub(super) fn check_token_lifetime(value: Duration, mistakes: &mut Mistakes) {
     );
 }
 
-/// Checks how many changes a client may report a second.
+/// Checks how many changes per second a client may report.
 pub(super) fn check_change_rate(key: &str, value: u32, mistakes: &mut Mistakes) {
     check_range(key, &value, &CHANGE_RATES, |value| *value, mistakes);
 }

@@ -133,7 +133,7 @@ fn is_https_or_loopback(text: &str) -> bool {
         return false;
     };
     let is_safe = url.scheme() == "https" || (url.scheme() == "http" && leads_to_loopback(&url));
-    // `check-config` would print a credential.
+    // `check-config` would print a credential in the URL.
     let is_bare = url.username().is_empty() && url.password().is_none();
     is_safe && is_bare && url.port() != Some(0)
 }

@@ -84,14 +84,14 @@ struct Directive<'a> {
     scope: DirectiveScope,
 }
 
-/// To which events of its target a directive applies.
+/// Which events of its target a directive applies to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DirectiveScope {
-    /// To all.
+    /// All events.
     All,
-    /// To those with certain fields: `target[{field}]=level`. It outranks one for all.
+    /// Events with certain fields: `target[{field}]=level`. Outranks a directive for all events.
     WithFields,
-    /// To those within a span, or with certain values, which it can only show, not hide.
+    /// Events within a span, or with certain values: such a directive can show events, not hide them.
     WithinSpan,
 }
 

@@ -1,4 +1,4 @@
-//! Checks of where traces go, and of how many there are.
+//! Checks of the collector's settings and of the share of recorded traces.
 
 use crate::config::{Config, mistakes::Mistakes};
 

@@ -37,7 +37,8 @@ impl Config {
         let telemetry = &self.telemetry;
         let may_have = telemetry.digest_key.is_some() || telemetry.digest_key_file.is_some();
         if redis.url.is_some() && !may_have {
-            // Digests of national ids are part of what is shared: under a key of one process no other could compare them.
+            // The shared data contains digests of national ids. If each process has a key of its own, no other process
+            // can compare them.
             mistakes.add(
                 "telemetry.digest_key",
                 "is missing while redis.url is set",
@@ -47,7 +48,7 @@ impl Config {
     }
 }
 
-/// Without a URL the other keys have no effect. Said of the URL, since that may have been refused already.
+/// Without a URL the other keys have no effect. Reported for the URL, because the URL may have been refused already.
 fn check_unused(redis: &RedisConfig, mistakes: &mut Mistakes) {
     for (key, is_set) in [
         ("redis.username", redis.username.is_some()),

@@ -31,8 +31,8 @@ impl Config {
         }
     }
 
-    /// What an operator must look up about `identifiers.unique`, since Engage's API does not tell it. `None` where no
-    /// kind is listed.
+    /// What an operator must check in Engage before listing kinds in `identifiers.unique`, because Engage's API does
+    /// not show it. `None` if no kind is listed.
     pub fn advice_about_unique(&self) -> Option<String> {
         let kinds = self.identifiers.unique.iter().map(|kind| kind.as_str());
         let kinds: Vec<_> = kinds.collect();

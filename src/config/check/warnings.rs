@@ -8,9 +8,9 @@ use crate::{
     domain::IdentifierKind,
 };
 
-/// The most calls per second with one key that Engage asks for.
+/// The most calls per second that Engage asks clients to make with one key.
 const ENGAGES_RATE: f64 = 50.0;
-/// Lifetimes from here on are for services that receive webhooks.
+/// Lifetimes from this on are only for services that receive webhooks.
 const LONG: Duration = Duration::from_secs(60 * 60);
 
 impl Config {
@@ -81,7 +81,7 @@ impl Config {
         })
     }
 
-    /// Only if a client's list was configured: the default list contains `customKey`.
+    /// Warns only if a client's list was configured: the default list contains `customKey`.
     fn warn_about_custom_key(&self) -> Option<Mistake> {
         let asks = |client: &ClientConfig| {
             let kinds = &client.identifiers;

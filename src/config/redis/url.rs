@@ -10,14 +10,14 @@ use crate::config::hosts::{is_host, names_loopback};
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// What a URL of Redis says.
+/// The parts of a Redis URL.
 #[derive(Clone, Debug)]
 pub struct RedisUrl {
     /// Whether connections are encrypted, those to sentinels too.
     pub uses_tls: bool,
     /// Host names or addresses (without brackets) with ports: of the server, or of its sentinels.
     pub hosts: Vec<(String, u16)>,
-    /// The name under which the sentinels know the server; `None`: there are none.
+    /// The name by which the sentinels know the server; `None` without sentinels.
     pub service: Option<String>,
     /// The user.
     pub username: Option<String>,
@@ -227,7 +227,7 @@ fn is_wildcard(host: &str) -> bool {
         .is_ok_and(|address: IpAddr| address.is_unspecified())
 }
 
-/// A number of digits alone.
+/// A number written only with digits.
 fn whole_number(text: &str) -> Option<u32> {
     let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
     is_digits.then(|| text.parse().ok()).flatten()

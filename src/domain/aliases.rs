@@ -29,7 +29,7 @@ pub enum CustomKeyAttribute {
 pub enum Match {
     /// It has.
     Yes,
-    /// It has another of that kind, or an unreadable one: a contradiction.
+    /// It has another value of that kind, or an unreadable one: a contradiction.
     No,
     /// The field is absent, because tenants may hide attributes: neither proof nor contradiction.
     Unknown,
@@ -101,7 +101,8 @@ impl AliasReader {
         }
     }
 
-    /// Whether the aliases include the identifier. A contact id is not an alias: it is compared with the record's own.
+    /// Whether the aliases include the identifier. A contact id is not an alias: compare it with the record's own id
+    /// instead.
     pub fn matches(&self, aliases: &Aliases, identifier: &Identifier) -> Match {
         match identifier {
             Identifier::ContactId(_) => Match::Unknown,
@@ -127,8 +128,8 @@ impl AliasReader {
         }
     }
 
-    /// Whether the contact may have the identifier, as far as its fields of that kind are present: it has, or one of them
-    /// can't be read. For what must not miss a contact.
+    /// Whether the contact may have the identifier, judged by its fields of that kind: one of them has the value or
+    /// can't be read. For uses that must not miss a contact.
     pub fn may_match(&self, aliases: &Aliases, identifier: &Identifier) -> bool {
         let Aliases {
             email,

@@ -10,8 +10,8 @@ const MAX_CHARS: usize = 100;
 /// A tenant's own key of a contact: `memberNumber` or `externalId`, as configured in Engage (Voyado: find contact
 /// page).
 ///
-/// Equal only to the same text, so that each spelling is looked up by itself: whether Engage ignores case or blanks is
-/// not documented. A contact found by one spelling may have another; those are compared folded.
+/// Equal only to the same text, so that each spelling is looked up by itself: whether Engage ignores case or white
+/// space is not documented. A contact found by one spelling may have another; for that comparison both are folded.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CustomKey(Box<str>);
 

@@ -118,7 +118,7 @@ pub struct Points {
 pub struct PointAccount {
     /// Point definition; `None` in API v2's overview, which has one balance only.
     pub definition_id: Option<Box<str>>,
-    /// What the point definition is called, as far as that was known when the account was read.
+    /// The name of the point definition, if it was known when the account was read.
     pub name: Option<Box<str>>,
     /// Points that can be used now.
     #[serde(with = "plain")]
@@ -132,7 +132,7 @@ pub struct PointAccount {
 }
 
 impl PartialEq for PointAccount {
-    /// Whether the accounts are the same. What their kind is called says nothing about the contact.
+    /// Whether the accounts are the same. Their names say nothing about the contact, so they are not compared.
     fn eq(&self, other: &Self) -> bool {
         let PointAccount {
             definition_id,

@@ -14,7 +14,7 @@ listed_enum! {
         RefreshAhead => "refresh_ahead",
         /// Stale data was served.
         Refresh => "refresh",
-        /// A prefetch or a batch asks for data that is not cached: a program waits at most, no person.
+        /// A prefetch or a batch asks for data that is not cached: no shopper or till waits for it.
         Deferred => "deferred",
         /// A caller waits for data that is not cached.
         Miss => "miss",
@@ -30,7 +30,7 @@ pub enum PriorityClass {
     Background,
     /// Prefetches and batches.
     Deferred,
-    /// A person waits.
+    /// Calls that a caller waits for.
     Awaited,
 }
 
@@ -96,7 +96,7 @@ pub struct Requester {
     pub priority: Priority,
 }
 
-/// What the requests that share an upstream call want of it, as far as another replica may have fetched it already.
+/// What the requests that share an upstream call accept from another replica that may have made the call already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// The parts that they wait for.
@@ -122,9 +122,9 @@ impl Demand {
 /// One request for an upstream call.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// On whose behalf it is.
+    /// The requester.
     pub requester: Requester,
-    /// What it wants.
+    /// Its demand.
     pub demand: Demand,
     /// The span of the call, if this request starts it; `None` where nothing is traced.
     pub trace: Option<Arc<FlightTrace>>,

@@ -1,5 +1,5 @@
-//! A contact's history: point transactions, redeemed vouchers and a summary of purchases. It is requested by itself and
-//! is no part of a record.
+//! A contact's history: point transactions, redeemed vouchers and a summary of purchases. It is requested separately
+//! and is not part of a record.
 
 use std::fmt;
 
@@ -13,11 +13,12 @@ use super::{
 };
 
 listed_enum! {
-    /// A part of a contact's history: fetched, cached and invalidated by itself, and in no response by default.
+    /// A part of a contact's history. Each is fetched, cached and invalidated separately, and is in a response only on
+    /// request.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     #[repr(u8)]
     pub enum HistoryPart {
-        /// What changed the contact's points, or will.
+        /// Past and coming changes of the contact's points.
         PointTransactions => "pointTransactions",
         /// The vouchers that the contact has redeemed.
         RedeemedVouchers => "redeemedVouchers",
@@ -37,7 +38,7 @@ impl HistoryPart {
         Self::ALL.into_iter().find(|part| part.as_str() == name)
     }
 
-    /// The part of the customer with which it changes: an invalidation of that part covers it.
+    /// The part of the customer that changes together with this one: an invalidation of that part covers this one.
     pub const fn changes_with(self) -> Part {
         match self {
             Self::PointTransactions => Part::Points,
@@ -117,7 +118,7 @@ pub enum History {
 pub struct HistoryList<T> {
     /// The items.
     pub items: Vec<T>,
-    /// Whether Engage has older ones that were not read.
+    /// Whether Engage has older items that were not read.
     pub truncated: bool,
 }
 
@@ -130,7 +131,7 @@ impl<T> Default for HistoryList<T> {
     }
 }
 
-/// An item of a list with a place in time.
+/// An item of a list that has a date and an id.
 pub trait Dated {
     /// When it happened.
     fn date(&self) -> Timestamp;
@@ -145,17 +146,17 @@ pub struct PointTransaction {
     pub id: Box<str>,
     /// Point definition; `None` in API v2, whose transactions name none.
     pub definition_id: Option<Box<str>>,
-    /// What it does, in Engage's word, such as `Addition`.
+    /// Its kind in Engage's terms, such as `Addition`.
     pub kind: Option<Box<str>>,
-    /// Where it comes from, in Engage's word, such as `Purchase`.
+    /// Its source in Engage's terms, such as `Purchase`.
     pub source: Option<Box<str>>,
-    /// By how much it changes the balance.
+    /// The change of the balance.
     pub amount: Decimal,
     /// Its description.
     pub description: Option<Box<str>>,
     /// When it happened.
     pub date: Timestamp,
-    /// From when on the points can be used, if known: until then they are pending.
+    /// From when on the points can be used, if known. Until then they are pending.
     pub valid_from: Option<Timestamp>,
     /// Until when they can be used; `None` means for ever, or unknown.
     pub valid_to: Option<Timestamp>,
@@ -178,7 +179,7 @@ pub struct Purchases {
     pub updated_on: Option<Timestamp>,
     /// The date of the last receipt.
     pub latest_receipt_on: Option<Timestamp>,
-    /// Since the beginning.
+    /// Since the first purchase.
     pub all: PurchaseFigures,
     /// In the last year.
     pub last_year: PurchaseFigures,
@@ -189,13 +190,13 @@ pub struct Purchases {
 /// The purchases of a period, in the currency of the group.
 #[derive(Default)]
 pub struct PurchaseFigures {
-    /// What was paid in all.
+    /// The amount paid in all.
     pub amount: Option<Decimal>,
-    /// How many articles were bought.
+    /// The number of articles bought.
     pub articles: Option<Decimal>,
-    /// What was paid on average per receipt.
+    /// The average amount paid per receipt.
     pub average_receipt: Option<Decimal>,
-    /// How often the contact bought.
+    /// The number of purchases.
     pub frequency: Option<Decimal>,
 }
 
@@ -220,7 +221,7 @@ impl Dated for RedeemedVoucher {
 }
 
 impl History {
-    /// The memory that it takes besides itself, in bytes, without what the allocator rounds up.
+    /// The heap memory that it owns, in bytes, without what the allocator rounds up.
     pub fn heap_bytes(&self) -> usize {
         match self {
             Self::PointTransactions(list) => list.heap_bytes(PointTransaction::heap_bytes),

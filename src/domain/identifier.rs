@@ -36,7 +36,7 @@ listed_enum! {
         SocialSecurityNumber => "socialSecurityNumber",
         /// The member number or external id, as configured in Engage.
         CustomKey => "customKey",
-        /// Any of the others but the contact id, by the form of the value.
+        /// Any of the others except the contact id, recognised by the form of the value.
         Any => "any",
     }
 }
@@ -109,7 +109,7 @@ pub enum Identifier {
     SocialSecurityNumber(NationalId),
     /// A member number or external id.
     CustomKey(CustomKey),
-    /// A value of any kind, by its form.
+    /// A value of any kind, recognised by its form.
     Any(AnyIdentifier),
 }
 
@@ -159,7 +159,7 @@ impl Identifier {
         }
     }
 
-    /// The same value in each kind by which it can be requested: `any` and the kind that it is read as.
+    /// The same value in each kind by which it can be requested: `any`, and the kind that Engage reads it as.
     pub fn meanings(&self) -> Vec<Self> {
         let other = match self.clone() {
             Self::ContactId(_) => None,

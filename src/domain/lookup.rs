@@ -134,7 +134,7 @@ impl LookupKey {
         !self.is_contact_id() && self.contact_type.is_none()
     }
 
-    /// To what a failure of a call by this key is charged: a hash of the value, without kind and contact type, so that
+    /// What a failure of a call by this key is charged to: a hash of the value without kind and contact type, so that
     /// one contact cannot count as several. Equal for all keys of one contact id.
     pub fn subject(&self) -> u64 {
         let mut hasher = DefaultHasher::new();

@@ -1,4 +1,4 @@
-//! The contacts that share an identifier, as Engage lists them where it does not choose.
+//! The contacts that share an identifier, as Engage lists them when it can't choose one.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::contact_id::ContactId;
 /// How many of the listed contacts are kept: each may cost a call.
 pub const MAX_MATCHES: usize = 10;
 
-/// The contacts that share an identifier, as far as they are listed and readable.
+/// The contacts that share an identifier, if they are listed and readable.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredMatches", into = "StoredMatches")]
 pub struct Matches {
@@ -61,7 +61,7 @@ impl Matches {
             }
         }
         Self {
-            // One contact alone is not several.
+            // One contact alone is not an ambiguity.
             is_complete: is_complete && ids.len() > 1,
             ids: ids.into(),
         }
@@ -84,7 +84,7 @@ impl Matches {
 }
 
 impl Default for Matches {
-    /// None is known.
+    /// No contact is known.
     fn default() -> Self {
         Self::of([])
     }

@@ -1,7 +1,7 @@
 //! National identity numbers: the Swedish personnummer and samordningsnummer, and the Finnish henkilötunnus.
 //!
-//! Engage accepts these three (Voyado: find contact page). They are parsed into one spelling, and recognised so that
-//! they can be kept out of URLs. Whether such a person exists is not checked.
+//! Engage accepts these three (Voyado: find contact page). They are parsed into one spelling. They are also recognised
+//! in other values, so that they can be kept out of URLs. Whether a person with this number exists is not checked.
 
 mod finnish;
 mod swedish;
@@ -50,8 +50,8 @@ impl NationalId {
     ///
     /// The date of birth must exist and not be after `today`, as far as a samordningsnummer contains it; the check
     /// digit must be right if `check_digits` is set (Voyado's own examples are not). Ten digits mean a birth less than
-    /// a hundred years ago (Voyado: contact field definitions page), with `+` instead of the hyphen a hundredth
-    /// birthday this year or earlier (Skatteverket: personnummer).
+    /// a hundred years ago (Voyado: contact field definitions page). With `+` instead of the hyphen they mean a birth
+    /// whose hundredth anniversary is this year or earlier (Skatteverket: personnummer).
     ///
     /// `010203-9024` may be of either country: of the one whose check digit is right. If both are right, or neither is
     /// and check digits are ignored, it is of `country`. Without `country` it is Finnish if both are right and the
@@ -67,8 +67,8 @@ impl NationalId {
         Self::parse_compact(&text, check_digits, country, today)
     }
 
-    /// The same for a text of unknown kind, with blanks and any hyphen in it. Ten digits beginning with 07 are a
-    /// Swedish mobile number; with a hyphen after the sixth they are not.
+    /// The same for a text of unknown kind, which may contain blanks and any hyphen. Ten digits that begin with 07 are
+    /// a Swedish mobile number, unless a hyphen follows the sixth.
     pub fn parse_unless_mobile(
         text: &str,
         check_digits: bool,

@@ -1,4 +1,4 @@
-//! Data of which unreadable items were left out.
+//! Data without its unreadable items, which were left out.
 
 /// A path of keys in a response, without values.
 pub type AnswerPath = &'static str;

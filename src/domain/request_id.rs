@@ -1,4 +1,4 @@
-//! Request ids: by which a request is found in the log, by its caller and by operators.
+//! Request ids, by which callers and operators find a request in the log.
 
 use uuid::fmt::Hyphenated;
 
@@ -13,7 +13,7 @@ pub struct RequestId {
 }
 
 impl RequestId {
-    /// The given id where it is well-formed, else a new one.
+    /// The given id if it is well-formed, otherwise a new one.
     pub fn from_bytes(given: Option<&[u8]>) -> Self {
         let mut id = Self {
             text: [0; MAX_LENGTH],

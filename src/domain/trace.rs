@@ -94,7 +94,7 @@ impl SpanContext {
         })
     }
 
-    /// The `traceparent` that names the span as the parent of what follows.
+    /// The `traceparent` for a request to another server, with this span as the parent.
     pub fn traceparent(&self) -> String {
         let flags = u8::from(self.is_sampled);
         format!("00-{}-{}-{flags:02x}", self.trace, self.span)
@@ -163,14 +163,15 @@ impl FlightTrace {
         }
     }
 
-    /// A request joins the flight that has this span with one of its own, which is not used.
+    /// Records that a request joins this flight. The request had prepared `other` for a flight of its own, which is not
+    /// used.
     pub fn joined_by(&self, other: &Self) {
         if other.is_sampled.load(Ordering::Relaxed) {
             self.is_sampled.store(true, Ordering::Relaxed);
         }
     }
 
-    /// The span, and whether it is recorded as far as is known now.
+    /// The span's context. Whether it is recorded is as known now.
     pub fn context(&self) -> SpanContext {
         SpanContext {
             is_sampled: self.is_sampled.load(Ordering::Relaxed),

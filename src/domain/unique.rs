@@ -1,5 +1,5 @@
-//! The kinds of identifier of which a value belongs to one contact of a type at most, as the tenant's operator says, and
-//! the keys by which look-ups then find a contact whose profile is known.
+//! The kinds of identifier whose values belong to at most one contact of a type each, according to the tenant's
+//! operator, and the keys by which look-ups then find a contact whose profile is known.
 
 use super::{
     aliases::{Aliases, CustomKeyAttribute},
@@ -56,8 +56,8 @@ impl UniqueKinds {
         self.kinds.contains(&kind)
     }
 
-    /// The values of these kinds that the profile shows, each with the key that a look-up by it has. None of a contact
-    /// whose type is not readable in exactly one way. What is hidden, unreadable or ambiguous is left out.
+    /// The values of these kinds that the profile shows, each with the key of a look-up by it. Empty if the contact's
+    /// type is not readable in exactly one way. Hidden, unreadable and ambiguous values are left out.
     pub fn values(&self, profile: &Profile) -> Vec<UniqueValue> {
         let Some(contact_type) = profile.identity.contact_type.only() else {
             return Vec::new();
@@ -77,7 +77,7 @@ impl UniqueKinds {
             IdentifierKind::Email => aliases.email.only().cloned().map(Value::Email),
             IdentifierKind::MobilePhone => match aliases.phone.only()? {
                 PhoneReading::International(phone) => Some(Value::Phone(phone.clone())),
-                // Of any country: which one Engage searches is not known.
+                // The number may be of any country: it is not known which one Engage searches.
                 PhoneReading::National(_) => None,
             },
             IdentifierKind::SocialSecurityNumber => {
@@ -88,7 +88,7 @@ impl UniqueKinds {
         }
     }
 
-    /// The custom key as Engage writes it: a look-up by another spelling is another key.
+    /// The custom key exactly as Engage writes it: a look-up by another spelling has another key.
     fn custom_key(&self, profile: &Profile) -> Option<CustomKey> {
         let searched = self.custom_key?;
         let text = match searched {
@@ -111,8 +111,8 @@ impl UniqueValue {
         &self.key
     }
 
-    /// Whether another contact that this look-up led to shows the value, in one of several readings too. A contact of
-    /// another type does not count.
+    /// Whether another contact, which this look-up led to, shows the value too, even as one of several readings. A
+    /// contact of another type does not count.
     pub fn is_shown_by(&self, other: &Identity) -> bool {
         other.is_of(self.key.contact_type()) && self.value.is_among(&other.aliases)
     }

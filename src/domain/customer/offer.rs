@@ -19,7 +19,7 @@ pub struct Promotion {
     pub id: Box<str>,
     /// The template, shared by many contacts.
     pub promotion_id: Option<Box<str>>,
-    /// The promotion's id in the retailer's own systems, on which tills and shop platforms join.
+    /// The promotion's id in the retailer's own systems, by which tills and shop platforms find it.
     pub external_id: Option<Box<str>>,
     /// Engage's type of promotion, such as `Multichannel`; there may be others.
     pub promotion_type: Option<Box<str>>,
@@ -90,7 +90,7 @@ pub enum OfferKind {
     External,
     /// A text for staff.
     Manual,
-    /// Swiped by the customer, or an unknown kind.
+    /// `SWIPE`, whose value is not documented, or an unknown kind.
     Other,
 }
 

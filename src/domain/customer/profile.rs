@@ -40,7 +40,7 @@ pub struct Profile {
     pub member_since: Option<Timestamp>,
     /// Protected identity: address and numbers must not be disclosed by default.
     pub secrecy_marked: bool,
-    /// All other attributes under Engage's keys, verbatim but for times, which are in UTC.
+    /// All other attributes under Engage's keys, verbatim except for times, which are in UTC.
     #[serde(with = "plain")]
     pub attributes: Vec<(Box<str>, Box<RawValue>)>,
     /// Channels that the contact accepts.
@@ -50,7 +50,7 @@ pub struct Profile {
 }
 
 impl PartialEq for Profile {
-    /// Attributes are compared as text.
+    /// Compares attributes as text.
     fn eq(&self, other: &Self) -> bool {
         let Profile {
             identity,
@@ -90,7 +90,7 @@ impl PartialEq for Profile {
 }
 
 impl Profile {
-    /// The text of another attribute, or a number as written. `None` where it is missing or anything else.
+    /// The text of another attribute, or a number as written. `None` if it is missing or of another type.
     pub(in crate::domain) fn attribute_text(&self, key: &str) -> Option<Box<str>> {
         let (_, value) = self.attributes.iter().find(|(name, _)| **name == *key)?;
         let value = value.get();
@@ -166,8 +166,8 @@ pub struct Level {
 }
 
 impl Level {
-    /// The points of the next level, if there is one. Engage does not tell it; it is exact where Engage tells the points
-    /// and those to the next level.
+    /// The points of the next level. Engage does not send them: they are the sum of the points and those to the next
+    /// level. `None` if either is unknown, or if the sum can't be exact.
     pub fn threshold(&self) -> Option<Decimal> {
         let to_next = self.points_to_next.filter(|left| *left > Decimal::ZERO)?;
         let points = self.points?;
@@ -233,12 +233,12 @@ mod tests {
             (Some("3749.5"), Some("1250.5"), Some("5000.0")),
             (Some("-10"), Some("30.25"), Some("20.25")),
             (Some("0"), Some("0.10"), Some("0.10")),
-            // The highest level, or beyond it.
+            // The highest level, or more points than it needs.
             (Some("9000"), Some("0"), None),
             (Some("9000"), Some("-5"), None),
             (Some("9000"), None, None),
             (None, Some("30"), None),
-            // Beyond what can be written exactly.
+            // The sum has more digits than can be written exactly.
             (Some(large), Some("1"), None),
             (
                 Some("7922816251426433759354395033"),

@@ -7,8 +7,8 @@ use crate::domain::field_value::FieldValue;
 const QUOTES: [(char, char); 5] = [('"', '"'), ('\'', '\''), ('“', '”'), ('‘', '’'), ('«', '»')];
 
 impl Email {
-    /// Parses an address of Engage's: like [`Email::parse`], but accepts an international domain, which becomes its
-    /// `xn--` form.
+    /// Parses an address in Engage's data: like [`Email::parse`], but accepts an international domain, which becomes
+    /// its `xn--` form.
     pub fn parse_lenient(text: &str) -> Option<Self> {
         let text = text.trim();
         Self::parse(text).ok().or_else(|| {

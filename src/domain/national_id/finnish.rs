@@ -27,8 +27,8 @@ pub(super) fn read(text: &str, check: CheckDigit, today: Date) -> Option<String>
     (is_birth && has_form && is_right).then(|| text.to_owned())
 }
 
-/// Every code that the text may mean. Without a sign: of any century if the check character is right, because ten
-/// digits are likelier Swedish.
+/// Every code that the text may mean. A text without a sign may be of any century, but only if the check character is
+/// right, because ten digits are more likely to be Swedish.
 pub(super) fn readings(text: &str) -> Vec<String> {
     let Some((date, sign, individual, check_character)) = parts(text) else {
         return Vec::new();

@@ -16,7 +16,7 @@ const DIGITS: RangeInclusive<usize> = 6..=13;
 pub enum PhoneReading {
     /// With a calling code.
     International(Phone),
-    /// Presumably without one: the digits without leading zeros.
+    /// Presumably without a calling code: the digits without leading zeros.
     National(Box<str>),
 }
 

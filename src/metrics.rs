@@ -1,11 +1,11 @@
-//! The metrics: what each family is, and the counters, gauges and histograms in which modules count.
+//! The metrics: the definition of each family, and the counters, gauges and histograms in which modules count.
 //!
 //! [`catalogue`] defines every family once: name, kind, labels, help. `/metrics`, the table in `docs/OPERATIONS.md` and
-//! the tests are made from it. A module creates its [`Series`] from a definition and adds them to the [`Registry`] of
-//! the service; what is read at the scrape is written with [`Definition::write_each`].
+//! the tests are made from these definitions. A module creates its [`Series`] from a definition and adds them to the
+//! [`Registry`] of the service; values that are read at the scrape are written with [`Definition::write_each`].
 //!
 //! Each series whose labels have known values exists from the start with 0, so that the first event is seen as an
-//! increase. No label is ever a value of a caller's or of Engage's.
+//! increase. A value from a caller or from Engage is never a label.
 
 pub mod catalogue;
 mod histogram;
@@ -30,17 +30,17 @@ pub use self::{
 };
 pub use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
-/// The beginning of every name but those of the process.
+/// The prefix of every name except those of the process.
 const PREFIX: &str = "engage_bff_";
-/// The beginning of the names that every process has, whatever it is.
+/// The prefix of the metrics that every process has.
 const OF_PROCESSES: &str = "process_";
 
 /// What a family of metrics measures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// What only grows.
+    /// A value that only grows.
     Counter,
-    /// What grows and shrinks.
+    /// A value that grows and shrinks.
     Gauge,
     /// How often values up to these bounds were observed, in seconds.
     Histogram(&'static [f64]),
@@ -65,9 +65,9 @@ impl Kind {
     }
 }
 
-/// A value that is counted or observed, and that its clones share.
+/// A value that is counted or observed. Its clones share it.
 pub trait Metric: EncodeMetric + Clone + fmt::Debug + Send + Sync + 'static {
-    /// One of that kind, with nothing counted yet.
+    /// A metric of that kind, with nothing counted yet.
     fn of(kind: Kind) -> Self;
 }
 
@@ -76,16 +76,16 @@ pub trait Metric: EncodeMetric + Clone + fmt::Debug + Send + Sync + 'static {
 pub struct Label {
     /// Its name.
     pub name: &'static str,
-    /// Its values; none where they are known at run time only, such as the clients.
+    /// Its values; empty if they are known only at run time, such as the clients.
     pub values: &'static [&'static str],
 }
 
 /// Which series a family has from the start.
 #[derive(Clone, Copy, Debug)]
 pub enum Rows {
-    /// One for each combination of the labels' values; none, if the values of a label are not known.
+    /// One for each combination of the labels' values; none if the values of a label are not known.
     Product,
-    /// Those with these values of the labels.
+    /// The series with these values of the labels.
     Listed(fn() -> Vec<Vec<&'static str>>),
 }
 
@@ -177,7 +177,7 @@ impl Definition {
         self.write_each(encoder, [([], value)])
     }
 
-    /// Writes the head of the family, and each of its series: the values of the labels, and what `write` writes.
+    /// Writes the head of the family and its series. For each of them `write` is called with the values of the labels.
     fn encode<'a, T>(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
@@ -198,12 +198,12 @@ impl Definition {
     }
 }
 
-/// What `/metrics` writes.
+/// Everything that `/metrics` writes.
 #[derive(Debug, Default)]
 pub struct Registry(prometheus_client::registry::Registry);
 
 impl Registry {
-    /// Adds what is written at each scrape, after what was added before.
+    /// Adds a collector, which is written at each scrape after those added before.
     pub fn add(&mut self, collector: impl Collector) {
         self.0.register_collector(Box::new(collector));
     }
@@ -233,7 +233,7 @@ impl<S: Source> Source for Arc<S> {
     }
 }
 
-/// One that is there only with some configurations.
+/// A source that exists only with some configurations.
 impl<S: Source> Source for Option<S> {
     fn register(&self, registry: &mut Registry) {
         if let Some(source) = self {

@@ -11,7 +11,7 @@ pub mod values;
 use super::Definition;
 
 /// Defines families, and the list of them. `NAME = kind, "name" [label: values, label without known values]: "help",
-/// "note";`, and `from` a function that lists the series, where not each combination of the values is one.
+/// "note";`, and `from` a function that lists the series if not every combination of the values is one.
 macro_rules! families {
     ($(
         $NAME:ident = $kind:expr, $name:literal [$($label:ident $(: $values:expr)?),*] $(from $rows:path)?:

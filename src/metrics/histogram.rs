@@ -1,4 +1,4 @@
-//! A histogram without a lock: hits observe durations and ages in it from every thread.
+//! A histogram without a lock, because hits observe durations and ages from every thread.
 
 use std::{
     fmt,
@@ -16,24 +16,24 @@ use prometheus_client::{
 
 use super::{Kind, Metric};
 
-/// How often durations up to each of some bounds were observed, and their sum.
+/// Counts the durations up to each bound, and sums them up.
 #[derive(Clone, Debug)]
 pub struct Histogram(Arc<Buckets>);
 
 #[derive(Debug)]
 struct Buckets {
-    /// Each bound in seconds, as it is written.
+    /// Each bound in seconds, as it is written in `/metrics`.
     bounds: &'static [f64],
     /// Each bound in nanoseconds.
     limits: Box<[u64]>,
-    /// What was observed up to each limit and above the one before; the last is above all of them.
+    /// The number of durations up to each limit and above the previous one. The last is the number above all limits.
     counts: Box<[AtomicU64]>,
-    /// In seconds: the bits of an `f64`.
+    /// The sum in seconds: the bits of an `f64`.
     sum: AtomicU64,
 }
 
 impl Histogram {
-    /// With these bounds, in seconds and ascending.
+    /// An empty histogram with these bounds, in seconds and ascending.
     fn new(bounds: &'static [f64]) -> Self {
         let nanos = |bound: &f64| saturating_nanos(Duration::from_secs_f64(*bound));
         Self(Arc::new(Buckets {
@@ -53,7 +53,7 @@ impl Histogram {
     pub fn place(&self, duration: Duration) -> Placed {
         let limits = &self.0.limits;
         let nanos = saturating_nanos(duration);
-        // From the first on: what is frequent is short.
+        // Searched from the first limit, because most durations are short.
         let above = limits.iter().position(|limit| nanos <= *limit);
         Placed {
             bucket: above.unwrap_or(limits.len()),
@@ -100,7 +100,7 @@ impl EncodeMetric for Histogram {
         let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
         let bounds = bounds.iter().copied().chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.zip(counts).collect();
-        // Of the counts that are written: another may be observed meanwhile.
+        // The sum of the counts that are written here: another duration may be observed in the meantime.
         let count = buckets.iter().map(|(_, count)| count).sum();
         encoder.encode_histogram::<NoLabelSet>(sum.get(), count, &buckets, None)
     }

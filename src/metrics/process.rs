@@ -1,5 +1,5 @@
-//! What the system says of the process, read at the scrape from `/proc/self`: it may be read by the process itself,
-//! also where it is marked as not dumpable. What can't be read is left out.
+//! What the system reports about the process. Read at the scrape from `/proc/self`, which the process can read even if
+//! it is marked as not dumpable. Values that can't be read are left out.
 
 use std::{fmt, fs, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
     },
 };
 
-/// The version of the service, and the commit that it was built from, as the build was given it.
+/// The version of the service, and the commit that it was built from, if the build was given one.
 const BUILD: [&str; 2] = [
     env!("CARGO_PKG_VERSION"),
     match option_env!("REVISION") {
@@ -44,15 +44,15 @@ struct Stat {
 }
 
 impl ProcessMetrics {
-    /// Of a process that started so many seconds after 1970.
+    /// The metrics of a process that started this many seconds after 1970.
     pub fn new(started: u64) -> Self {
         Self { started }
     }
 }
 
 impl Stat {
-    /// The fields are described in proc(5). The second is the name of the program in parentheses, and may contain
-    /// anything; the numbers here are those of that page.
+    /// The fields are described in proc(5), and the numbers here are those of that page. The second field is the name
+    /// of the program in parentheses, and may contain any character.
     fn parse(text: &str) -> Option<Self> {
         let (_, after_name) = text.rsplit_once(')')?;
         let fields: Vec<_> = after_name.split_ascii_whitespace().collect();
@@ -82,7 +82,7 @@ impl Collector for ProcessMetrics {
             PROCESS_MAX_FDS.write_value(&mut encoder, limit)?;
         }
         if let Ok(open) = fs::read_dir("/proc/self/fd") {
-            // One of them reads the folder.
+            // One of them is the descriptor that reads the directory.
             let open = open.count().saturating_sub(1);
             PROCESS_OPEN_FDS.write_value(&mut encoder, open)?;
         }

@@ -31,7 +31,7 @@ pub type Gauges = Series<Gauge>;
 /// The series of a family of histograms.
 pub type Histograms = Series<Histogram>;
 
-/// The series of a family, shared by its clones. Those that are counted in often are looked up once, at the start.
+/// The series of a family. Clones share them. Code that counts often looks its series up once, at the start.
 #[derive(Clone, Debug)]
 pub struct Series<M> {
     definition: &'static Definition,
@@ -42,7 +42,7 @@ pub struct Series<M> {
 type Row = Box<[Cow<'static, str>]>;
 
 impl<M: Metric> Series<M> {
-    /// Every series that the family has from the start.
+    /// All series that the family has from the start.
     pub fn new(definition: &'static Definition) -> Self {
         let known = definition.known_rows().into_iter();
         let known = known.map(|row| {
@@ -55,8 +55,8 @@ impl<M: Metric> Series<M> {
         }
     }
 
-    /// The series with these values of the labels. It is created if it is not there yet: for labels whose values are
-    /// known at run time only.
+    /// The series with these values of the labels. Created if it does not exist: for labels whose values are known only
+    /// at run time.
     pub fn of(&self, values: &[&str]) -> M {
         let is_it = |(row, _): &&(Row, M)| row.iter().eq(values);
         let known = self.all.read().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +67,7 @@ impl<M: Metric> Series<M> {
         let name = self.definition.name;
         debug_assert!(self.definition.allows(values), "{name}: {values:?}");
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have been faster.
+        // Another thread may have created it in the meantime.
         if let Some((_, metric)) = all.iter().find(is_it) {
             return metric.clone();
         }
@@ -77,8 +77,8 @@ impl<M: Metric> Series<M> {
         metric
     }
 
-    /// The series with these values of the last label, in that order, which are all that it may have. `first` are the
-    /// values of the others.
+    /// The series with these values of the last label, in that order, which must be all of its values. `first` are the
+    /// values of the other labels.
     pub fn each<const N: usize>(&self, first: &[&str], last: [&'static str; N]) -> [M; N] {
         let label = self.definition.labels.last();
         let name = self.definition.name;

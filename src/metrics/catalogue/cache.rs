@@ -1,4 +1,4 @@
-//! What is cached.
+//! Metrics of the cache's contents.
 
 use super::{families, values};
 use crate::metrics::Kind::{Counter, Gauge};

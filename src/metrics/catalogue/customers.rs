@@ -1,15 +1,15 @@
-//! Responses about customers, and who requests them.
+//! Metrics of responses about customers, and of the clients that request them.
 
 use super::{families, values};
 use crate::metrics::Kind::{Counter, Gauge, Histogram};
 
-/// From a hit, some ten microseconds, over a call to Engage to a caller's time-out.
+/// From a hit, about ten microseconds, through a call to Engage, to a caller's time-out.
 const RESPONSE_SECONDS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
     1.0, 2.5, 5.0,
 ];
 
-/// From what was just fetched to what is served while Engage fails.
+/// From data that was just fetched to data that is served while Engage fails.
 const AGE_SECONDS: &[f64] = &[
     0.0, 1.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0,
 ];

@@ -1,4 +1,4 @@
-//! Calls to Engage.
+//! Metrics of calls to Engage.
 
 use super::{families, values};
 use crate::metrics::Kind::{Counter, Gauge, Histogram};

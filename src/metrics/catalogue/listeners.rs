@@ -1,4 +1,4 @@
-//! Connections, and what is delivered.
+//! Metrics of connections and of deliveries.
 
 use super::{families, values};
 use crate::metrics::Kind::{Counter, Gauge};

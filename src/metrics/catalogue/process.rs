@@ -1,4 +1,4 @@
-//! The process, its log and its traces.
+//! Metrics of the process, its log and its traces.
 
 use super::{families, values};
 use crate::metrics::Kind::{Counter, Gauge};

@@ -1,9 +1,9 @@
-//! The tier that replicas share. All of it is there with `redis.url` only.
+//! Metrics of the shared tier. They exist only with `redis.url`.
 
 use super::{families, values};
 use crate::metrics::Kind::{Counter, Gauge, Histogram};
 
-/// From a server in the same machine to far beyond the usual time-out.
+/// From a server on the same machine to far beyond the usual time-out.
 const OPERATION_SECONDS: &[f64] = &[
     0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1,
 ];
@@ -37,7 +37,7 @@ families! {
         "Replicas that share the tier, this one included", "";
 }
 
-/// Every operation with the outcomes of its own, and those of failures.
+/// Every operation with its own outcomes and those of failures.
 fn operations() -> Vec<Vec<&'static str>> {
     let outcomes = |operation: &&'static str| {
         let operation = *operation;

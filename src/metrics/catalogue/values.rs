@@ -25,7 +25,7 @@ pub const GROUPS: &[&str] = &[
     "purchases",
     "changes",
 ];
-/// How a call to Engage ended.
+/// The result of a call to Engage.
 pub const CALL_OUTCOMES: &[&str] = &[
     "ok",
     "rejected",
@@ -63,11 +63,11 @@ pub const ALL_PARTS: &[&str] = &[
     "redeemedVouchers",
     "purchases",
 ];
-/// Why the cache removes a contact by itself.
+/// Why the cache evicts a contact.
 pub const EVICTION_CAUSES: &[&str] = &["size", "expired"];
 /// What causes an invalidation.
 pub const INVALIDATION_CAUSES: &[&str] = &["webhook", "purge", "report", "poll", "stream"];
-/// How a read of the token issuer's keys ended.
+/// The result of a read of the token issuer's keys.
 pub const READ_RESULTS: &[&str] = &["ok", "failed"];
 /// How a part was served.
 pub const PART_OUTCOMES: &[&str] = &[
@@ -79,9 +79,9 @@ pub const PART_OUTCOMES: &[&str] = &[
     "stale_if_slow",
     "missing",
 ];
-/// Whose fault a problem is, by its status.
+/// Whether the caller or the service is at fault, by the problem's status.
 pub const PROBLEM_CLASSES: &[&str] = &["4xx", "5xx"];
-/// How a client's request ended.
+/// The result of a client's request.
 pub const CLIENT_OUTCOMES: &[&str] = &[
     "answered",
     "not_modified",
@@ -91,11 +91,11 @@ pub const CLIENT_OUTCOMES: &[&str] = &[
     "guarded",
     "failed",
 ];
-/// What became of a prefetch.
+/// The result of a prefetch.
 pub const PREFETCH_OUTCOMES: &[&str] = &[
     "fresh", "fetched", "joined", "unknown", "dropped", "guarded", "failed",
 ];
-/// What became of a look-up of a batch.
+/// The result of a look-up of a batch.
 pub const BATCH_OUTCOMES: &[&str] = &[
     "held",
     "fetched",
@@ -106,7 +106,7 @@ pub const BATCH_OUTCOMES: &[&str] = &[
     "failed",
     "abandoned",
 ];
-/// What became of a reported change.
+/// The result of a report of a change.
 pub const CHANGE_OUTCOMES: &[&str] = &[
     "taken",
     "unknown",
@@ -131,7 +131,7 @@ pub const TOKEN_REFUSALS: &[&str] = &[
     "too_large",
     "crit",
 ];
-/// How a reload ended.
+/// The result of a reload.
 pub const RELOADS: &[&str] = &["succeeded", "failed"];
 /// The listeners.
 pub const LISTENERS: &[&str] = &["data", "operations"];
@@ -168,7 +168,7 @@ pub const ALARMS: &[&str] = &[
 ];
 /// The kinds of events that the log may drop.
 pub const LOGS: &[&str] = &["events", "audit", "strangers"];
-/// What became of a token of the shared budget.
+/// What happened to a token of the shared budget.
 pub const TOKEN_OUTCOMES: &[&str] = &["leased", "used", "returned", "lapsed"];
 /// Why a value of the shared tier counts as absent.
 pub const UNREADABLE: &[&str] = &[
@@ -178,7 +178,7 @@ pub const UNREADABLE: &[&str] = &[
 pub const STREAM_ENTRIES: &[&str] = &["heartbeat", "invalidation", "advance", "unknown"];
 /// Why invalidations may have been missed.
 pub const GAP_REASONS: &[&str] = &["chain", "unknown", "unreadable", "epoch", "rewound"];
-/// What became of an announcement.
+/// The result of an announcement.
 pub const ANNOUNCEMENTS: &[&str] = &["written", "repeated", "not_shared"];
 /// Operations of the shared tier.
 pub const OPERATIONS: &[&str] = &[
@@ -197,7 +197,7 @@ pub const OPERATIONS: &[&str] = &[
     "peek",
     "sweep",
 ];
-/// How an operation of the shared tier that fails ends.
+/// The ways in which an operation of the shared tier fails.
 pub const FAULTS: &[&str] = &[
     "timeout",
     "unreachable",
@@ -225,7 +225,7 @@ pub const EVENTS: &[&str] = &[
     "promotion.multichannel.assigned",
     "(other)",
 ];
-/// What became of a delivery that was read.
+/// The result of a delivery that was read.
 pub const READ_OUTCOMES: &[&str] = &["taken", "repeated", "unaddressed", "not-shared"];
 /// Why a delivery was not read.
 pub const UNREAD_OUTCOMES: &[&str] = &[

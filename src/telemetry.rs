@@ -1,8 +1,9 @@
-//! The log: how events are written without blocking what they are about.
+//! The log: how events are written without blocking the thread that logs them.
 //!
 //! Standard output may be a pipe that is not read for a while. The thread that logs an event formats it and puts it
-//! into a bounded queue (`queue`); a thread of its own (`writer`) writes it. Events that do not fit are dropped and
-//! counted. Of libraries only warnings and errors are logged: at lower levels they print addresses, queries and bytes.
+//! into a bounded queue (`queue`); a separate thread (`writer`) writes it. Events that do not fit are dropped and
+//! counted. From libraries only warnings and errors are logged: at lower levels they print addresses, queries and
+//! bytes.
 
 mod counts;
 mod dropped;
@@ -37,7 +38,7 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// The longest time that [`last_word()`] may take.
 pub const LAST_WORD: Duration = Duration::from_secs(1);
 
-/// The started log. Dropping it writes the queued events, for a second at most.
+/// The started log. Dropping it writes the queued events, for at most a second.
 pub struct Log {
     queue: Arc<LogQueue>,
     filter: LogFilter,
@@ -48,7 +49,7 @@ pub struct Log {
 pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
 
 impl LogFilter {
-    /// Logs the events of this filter from now on. Fails for one that can't be parsed; then nothing changes.
+    /// Logs the events of this filter from now on. If it can't be parsed, this fails and nothing changes.
     pub fn replace(&self, filter: &str) -> Result<(), anyhow::Error> {
         let filter = EnvFilter::try_new(filter).context("telemetry.log")?;
         Ok(self.0.reload(filter)?)
@@ -56,12 +57,12 @@ impl LogFilter {
 }
 
 impl Log {
-    /// Which events are logged.
+    /// The filter of the events that are logged.
     pub fn filter(&self) -> LogFilter {
         self.filter.clone()
     }
 
-    /// Writes the queued events. May take `left` minus the time for [`last_word()`], and a second at least.
+    /// Writes the queued events. May take `left` minus the time for [`last_word()`], and at least a second.
     pub fn finish(self, left: Duration) {
         self.queue.finish(left.saturating_sub(LAST_WORD).max(FLUSH));
     }
@@ -73,7 +74,7 @@ impl Drop for Log {
     }
 }
 
-/// How much of the shutdown's grace period responses may take; the rest is for the log and [`last_word()`].
+/// The part of the shutdown's grace period that responses may use. The rest is for the log and [`last_word()`].
 pub fn grace_for_answers(grace: Duration) -> Duration {
     grace.saturating_sub(FLUSH + LAST_WORD).max(grace / 2)
 }
@@ -107,7 +108,7 @@ where
 {
     let filter = EnvFilter::try_new(&config.log).context("telemetry.log")?;
     let (filter, handle) = reload::Layer::new(filter);
-    // A filter of its own, so that no configured directive can lift it.
+    // A filter of its own, so that no configured directive can override it.
     let cap = filter_fn(|event| *event.level() <= Level::WARN || is_ours(event.target()));
     let registry = tracing_subscriber::registry().with(filter).with(cap);
     let registry = registry.with(CountLayer);
@@ -117,7 +118,7 @@ where
             .with(layer.json().flatten_event(true).with_writer(writer))
             .try_init()?,
         LogFormat::Pretty if is_terminal => {
-            // In colours, unless `NO_COLOR` is set.
+            // In colour, unless `NO_COLOR` is set.
             registry.with(layer.with_writer(writer)).try_init()?;
         }
         LogFormat::Pretty => registry
@@ -132,8 +133,8 @@ fn is_ours(target: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Logs the place of a panic and nothing else: its message may contain personal data. Limited, because any caller's
-/// request may trigger a defect.
+/// Logs the place of a panic and nothing else, because its message may contain personal data. Limited, because any
+/// caller's request may trigger a defect.
 pub fn quiet_panics(clock: Clock) {
     let limit = Limit::new("panics", clock);
     std::panic::set_hook(Box::new(move |panic| {

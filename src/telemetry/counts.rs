@@ -1,5 +1,5 @@
-//! Counts of the events that are logged: by level, and of alarms each by its message. One set per process, as there is one
-//! log. What the log's filter leaves out is not counted.
+//! Counts of logged events: by level, and for alarms by message. There is one set of counts per process, as there is
+//! one log. Events that the log's filter drops are not counted.
 
 use std::{
     fmt,
@@ -45,7 +45,7 @@ impl<S: Subscriber> Layer<S> for CountLayer {
         if let Some(index) = LEVELS.iter().position(|(known, _)| known == level) {
             OF_LEVELS[index].fetch_add(1, Ordering::Relaxed);
         }
-        // Alarms are no less than warnings, and few.
+        // Every alarm is at least a warning, and alarms are few.
         if *level > Level::WARN {
             return;
         }
@@ -59,11 +59,11 @@ impl<S: Subscriber> Layer<S> for CountLayer {
     }
 }
 
-/// What an event says of being an alarm.
+/// The fields of an event that mark it as an alarm.
 #[derive(Default)]
 struct Alarm {
     is_one: bool,
-    /// The place of its message in the list of those of alarms.
+    /// The index of its message in the list of alarms.
     message: Option<usize>,
 }
 

@@ -10,7 +10,7 @@ pub enum Dropped {
     Events = 0,
     /// Audit events, because the output was not read in time.
     Audit = 1,
-    /// Events that callers without a valid credential caused, because there were too many.
+    /// Events caused by callers without a valid credential, because there were too many.
     Strangers = 2,
 }
 
@@ -27,13 +27,13 @@ impl Dropped {
         }
     }
 
-    /// How many since the process started.
+    /// The number of dropped events since the process started.
     pub fn total(self) -> u64 {
         OF_THE_PROCESS.total(self)
     }
 }
 
-/// How many events of each kind were dropped.
+/// The number of dropped events of each kind.
 #[derive(Debug, Default)]
 pub(super) struct DroppedCounts([AtomicU64; Dropped::ALL.len()]);
 

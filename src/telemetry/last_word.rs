@@ -12,7 +12,7 @@ use crate::clock::Clock;
 /// A pipe that is writable takes this many bytes without blocking (POSIX, `PIPE_BUF`).
 const PIECE: usize = 512;
 
-/// Writes the text to standard error, or as much of it as can be written in that time.
+/// Writes the text to standard error, or as much of it as can be written within `at_most`.
 pub fn last_word(text: &str, at_most: Duration) {
     let stderr = io::stderr();
     let clock = Clock::system();
@@ -25,7 +25,7 @@ pub fn last_word(text: &str, at_most: Duration) {
             Ok(0) => return,
             Ok(_) if output[0].revents().contains(PollFlags::OUT) => {}
             Err(Errno::INTR) => continue,
-            // The reader is gone.
+            // The reader has closed the pipe.
             Ok(_) | Err(_) => return,
         }
         let piece = &rest[..rest.len().min(PIECE)];

@@ -15,12 +15,12 @@ use crate::{clock::Clock, rate::Bucket};
 
 /// Events per second.
 const RATE: f64 = 1.0;
-/// Events at once beyond that rate.
+/// Events that may be logged at once beyond that rate.
 const BURST: u32 = 60;
 /// How long after the first suppressed event their number is logged.
 const REPORT_DELAY: Duration = Duration::from_secs(60);
 
-/// Lets through 60 events at once and one per second, counts the rest and logs once a minute how many were suppressed.
+/// Lets through 60 events at once and one per second, counts the rest, and logs once a minute how many were suppressed.
 /// Clones share the limit.
 #[derive(Clone)]
 pub struct Limit(Arc<Counted>);
@@ -28,13 +28,13 @@ pub struct Limit(Arc<Counted>);
 struct Counted {
     what: &'static str,
     bucket: Mutex<Bucket>,
-    /// Suppressed since the last report.
+    /// Events suppressed since the last report.
     suppressed: AtomicU64,
     clock: Clock,
 }
 
 impl Limit {
-    /// A limit for events about `what`: a word or two, logged with their number.
+    /// A limit for events about `what`, a word or two that is logged with their number.
     pub fn new(what: &'static str, clock: Clock) -> Self {
         Self(Arc::new(Counted {
             what,

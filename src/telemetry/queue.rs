@@ -1,5 +1,5 @@
 //! The lines that wait to be written. Audit lines and other lines have separate bounds in bytes, so that neither
-//! displaces the other. Pushing a line waits for the lock alone, which is never held while writing.
+//! displaces the other. Pushing a line waits only for the lock, which is never held while writing.
 
 use std::{
     collections::VecDeque,
@@ -37,18 +37,18 @@ impl Lane {
 
 pub(super) struct LogQueue {
     state: Mutex<State>,
-    /// There is a line, or the queue is closing.
+    /// Signals that there is a line, or that the queue is closing.
     changed: Condvar,
-    /// The writer has ended.
+    /// Signals that the writer has ended.
     ended: Condvar,
     counts: &'static DroppedCounts,
 }
 
 #[derive(Default)]
 struct State {
-    /// In the order of [`Lane::ALL`], which is the order of writing.
+    /// In the order of [`Lane::ALL`], which is also the order of writing.
     lanes: [Lines; Lane::ALL.len()],
-    /// The writer is waiting for a line.
+    /// Whether the writer is waiting for a line.
     is_idle: bool,
     is_closing: bool,
     has_ended: bool,
@@ -147,7 +147,7 @@ impl LogQueue {
         is_drained.then(|| self.counts.total(lane.dropped()))
     }
 
-    /// Waits for that long or until the queue is closing, and returns whether it is.
+    /// Waits for this long or until the queue is closing. Returns whether it is closing.
     pub(super) fn pause(&self, pause: Duration) -> bool {
         let waited = self
             .changed
@@ -162,8 +162,7 @@ impl LogQueue {
         self.ended.notify_all();
     }
 
-    /// Closes the queue and waits, `at_most` that long, until the writer has written the rest. A second call returns at
-    /// once.
+    /// Closes the queue and waits, for `at_most`, until the writer has written the rest. A second call returns at once.
     pub(super) fn finish(&self, at_most: Duration) {
         let mut state = self.lock();
         if std::mem::replace(&mut state.is_closing, true) {

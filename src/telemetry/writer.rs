@@ -93,11 +93,11 @@ pub(super) fn spawn(queue: Arc<LogQueue>, output: File) -> io::Result<()> {
 struct Writer {
     queue: Arc<LogQueue>,
     output: File,
-    /// How many dropped events of each lane were reported.
+    /// The number of dropped events reported for each lane.
     reported: [u64; Lane::ALL.len()],
 }
 
-/// The queue is closing, and the output takes no more.
+/// The queue is closing, and the output accepts nothing more.
 struct Closed;
 
 impl Writer {
@@ -130,7 +130,7 @@ impl Writer {
         }
     }
 
-    /// Writes the whole chunk, however long that takes. Retries when writing fails: the disk may get free space, the
+    /// Writes the whole chunk, however long that takes. Retries when writing fails: the disk may get free space, or the
     /// pipe another reader.
     fn write(&mut self, chunk: &[u8]) -> Result<(), Closed> {
         let mut written = 0;
@@ -183,7 +183,8 @@ mod tests {
 
     /// The capacity of a pipe (pipe(7)).
     const PIPE_BYTES: usize = 1 << 16;
-    /// More than fit into any pipe, and few enough for the queue: none is dropped, however late the writer's thread runs.
+    /// More lines than fit into any pipe, and few enough for the queue: none is dropped, however late the writer's
+    /// thread runs.
     const LINES: usize = 15_000;
 
     fn line(number: usize) -> String {
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn lines_queued_while_the_pipe_is_full_are_written_whole_and_in_order() {
         let (mut reader, mut writer) = io::pipe().expect("a pipe");
-        // Full from the start: whenever the writer's thread runs, it makes no room in the queue.
+        // The pipe is full from the start, so the writer's thread makes no room in the queue, whenever it runs.
         let filler = vec![b'\n'; PIPE_BYTES];
         writer.write_all(&filler).expect("room");
         let queue = started(writer);

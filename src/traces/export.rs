@@ -1,7 +1,8 @@
 //! Sends finished spans to the collector, from a thread of its own: whatever the collector does, no request waits.
 //!
-//! A message is due a second after its first span, or when it is full. What the collector does not take within five
-//! seconds is dropped, not repeated: the spans of a second are no loss, and a queue that grows is one.
+//! A message is sent a second after its first span ended, or when it is full. A message that the collector does not
+//! accept within five seconds is dropped and not sent again: losing a second's spans does little harm, and a growing
+//! queue would do more.
 
 use std::{io, sync::Arc, thread, time::Duration};
 
@@ -29,28 +30,28 @@ use crate::{
 const LINGER: Duration = Duration::from_secs(1);
 /// How long the collector may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Lifetime of an idle connection: shorter than what collectors and balancers allow, so that no message meets one that is
-/// being closed.
+/// Lifetime of an idle connection. It is shorter than what collectors and balancers allow, so that no message is sent
+/// on a connection that is being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end of the service waits for the last spans.
 pub const FLUSH: Duration = Duration::from_secs(1);
 /// The longest response that is read, in bytes; a longer one is taken as success.
 const MAX_RESPONSE: usize = 64 * 1024;
 
-/// Where spans go, and how many are recorded.
+/// The collector, and the share of recorded requests.
 #[derive(Debug)]
 pub struct TraceSettings {
     /// The collector's endpoint for traces.
     pub endpoint: Url,
-    /// What the collector requires, such as a token.
+    /// The headers that the collector requires, such as a token.
     pub headers: HeaderMap,
-    /// The certificate authorities that it may have its certificate of.
+    /// The certificate authorities that the collector's certificate may come from.
     pub roots: Vec<reqwest::Certificate>,
-    /// The share of requests that are recorded where the caller does not decide it.
+    /// The share of requests that are recorded if the caller does not decide it.
     pub ratio: f64,
 }
 
-/// The way to the collector, which takes nothing before it is started.
+/// Sends spans to the collector, once it has been started.
 #[derive(Debug)]
 pub struct Exporter {
     queue: Arc<SpanQueue>,
@@ -61,7 +62,7 @@ pub struct Exporter {
     clock: Clock,
 }
 
-/// The header fields that the collector requires, for every message that is sent from now on. Clones share them.
+/// The header fields that the collector requires, for every message from now on. Clones share them.
 #[derive(Clone, Debug)]
 pub struct CollectorHeaders(Arc<ArcSwap<HeaderMap>>);
 
@@ -70,7 +71,7 @@ impl CollectorHeaders {
         Self(Arc::new(ArcSwap::from_pointee(headers)))
     }
 
-    /// From now on it is these.
+    /// Sends these fields from now on.
     pub fn replace(&self, headers: HeaderMap) {
         self.0.store(Arc::new(headers));
     }
@@ -80,7 +81,7 @@ impl CollectorHeaders {
     }
 }
 
-/// Why the collector did not take a message.
+/// Why the collector did not accept a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportFailure {
     /// There is no connection, or it broke.
@@ -105,7 +106,7 @@ impl Exporter {
             .connect_timeout(TIMEOUT)
             .pool_max_idle_per_host(1)
             .pool_idle_timeout(IDLE_TIMEOUT)
-            // The token would be sent along to the target of a redirect or to a proxy.
+            // A redirect or a proxy would receive the token.
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
@@ -126,17 +127,17 @@ impl Exporter {
         Ok((Tracer::new(queue, settings.ratio), exporter))
     }
 
-    /// What the collector requires, which may be replaced while messages are sent.
+    /// The headers that the collector requires. They can be replaced while messages are sent.
     pub fn headers(&self) -> CollectorHeaders {
         self.headers.clone()
     }
 
-    /// Sends a message without spans, to see whether the collector takes it.
+    /// Sends a message without spans, to see whether the collector accepts it.
     pub async fn try_out(&self) -> Result<(), ExportFailure> {
         self.post_in_time(&[]).await.map(drop)
     }
 
-    /// Starts the thread that sends.
+    /// Starts the sending thread.
     pub fn start(self) -> io::Result<RunningExport> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let closing = CancellationToken::new();
@@ -150,13 +151,13 @@ impl Exporter {
             .name("traces".to_owned())
             .spawn(move || {
                 runtime.block_on(self.run(closing));
-                // Fails where the service waits no longer.
+                // Fails if the service no longer waits.
                 let _ = end.send(());
             })?;
         Ok(running)
     }
 
-    /// Sends until the service ends, and then what is left.
+    /// Sends spans until the service ends, and then the remaining ones.
     async fn run(self, closing: CancellationToken) {
         let mut last_failure = None;
         loop {
@@ -238,7 +239,7 @@ impl Exporter {
     }
 }
 
-/// Logs that spans begin to be lost, or arrive again; not every message.
+/// Logs only when spans begin to be lost and when they arrive again, not for every message.
 fn log_change(before: Option<ExportFailure>, now: Option<ExportFailure>) {
     match (before, now) {
         (None, Some(failure)) => {
@@ -254,7 +255,7 @@ fn log_change(before: Option<ExportFailure>, now: Option<ExportFailure>) {
     }
 }
 
-/// The thread that sends. Dropping it ends the thread once what is left is sent.
+/// The sending thread. Dropping this ends the thread after the remaining spans are sent.
 #[derive(Debug)]
 pub struct RunningExport {
     ended: oneshot::Receiver<()>,
@@ -263,7 +264,7 @@ pub struct RunningExport {
 }
 
 impl RunningExport {
-    /// Sends what is left, for a second at most.
+    /// Sends the remaining spans, for at most a second.
     pub async fn finish(self) {
         let deadline = self.clock.tick() + FLUSH;
         drop(self.closing);

@@ -1,5 +1,5 @@
-//! The messages of OTLP, as far as they are sent: `ExportTraceServiceRequest` and what it contains
-//! (opentelemetry-proto 1.x, where fields keep their numbers).
+//! The OTLP messages that are sent: `ExportTraceServiceRequest` and its contents (opentelemetry-proto 1.x, whose field
+//! numbers never change).
 
 use prost::{Message, Oneof};
 
@@ -15,7 +15,7 @@ pub(super) struct ExportRequest {
     resource_spans: Vec<ResourceSpans>,
 }
 
-/// The response, of which only this is of interest.
+/// The response. Only its number of rejected spans is read.
 #[derive(Message)]
 pub(super) struct ExportResponse {
     #[prost(message, optional, tag = "1")]
@@ -148,17 +148,17 @@ struct List {
 
 /// `STATUS_CODE_ERROR`.
 const ERROR: i32 = 2;
-/// The bit of `flags` that says that the trace is recorded.
+/// The bit of `flags` that marks a recorded trace.
 const SAMPLED: u32 = 1;
-/// The bits of `flags` that say that it is known whether the parent, or the linked span, is of another process, and that
-/// it is.
+/// The bits of `flags` that say whether it is known if the parent, or the linked span, is in another process, and
+/// whether it is.
 const KNOWS_REMOTE: u32 = 1 << 8;
 const IS_REMOTE: u32 = 1 << 9;
 
 /// This process, as the source of its spans.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
-    /// Tells the replicas apart.
+    /// Distinguishes the replicas.
     pub(super) instance: uuid::Uuid,
 }
 
@@ -188,7 +188,7 @@ impl Source {
     }
 }
 
-/// How many spans of the message the collector did not take, by its response.
+/// The number of spans of the message that the collector rejected, according to its response.
 pub(super) fn rejected(response: &[u8]) -> u64 {
     let response = ExportResponse::decode(response).ok();
     let partial = response.and_then(|response| response.partial_success);

@@ -1,4 +1,4 @@
-//! Finished spans, until they are sent.
+//! Finished spans that wait to be sent.
 
 use std::{
     collections::VecDeque,
@@ -21,11 +21,11 @@ const CAPACITY: usize = 2048;
 /// The most spans of one message (OpenTelemetry's default).
 const BATCH: usize = 512;
 
-/// Spans that wait, and how many were sent and dropped.
+/// The waiting spans, and the numbers of sent and dropped ones.
 #[derive(Debug, Default)]
 pub(super) struct SpanQueue {
     spans: Mutex<VecDeque<Span>>,
-    /// A span was added.
+    /// Notified when a span is added.
     added: Notify,
     sent: Counter,
     dropped: Counter,
@@ -39,7 +39,7 @@ impl Source for SpanQueue {
 }
 
 impl SpanQueue {
-    /// Adds a span, or drops it where the queue is full.
+    /// Adds a span, or drops it if the queue is full.
     pub(super) fn push(&self, span: Span) {
         let mut spans = self.spans();
         if spans.len() < CAPACITY {
@@ -51,7 +51,7 @@ impl SpanQueue {
         }
     }
 
-    /// Waits until a span was added. May return early. For one waiter.
+    /// Waits until a span is added. May return early. For one waiter only.
     pub(super) async fn added(&self) {
         self.added.notified().await;
     }
@@ -70,7 +70,7 @@ impl SpanQueue {
         spans.drain(..count).collect()
     }
 
-    /// Counts what became of the spans of a message.
+    /// Counts the spans of a message as sent or dropped.
     pub(super) fn count(&self, sent: u64, dropped: u64) {
         self.sent.inc_by(sent);
         self.dropped.inc_by(dropped);

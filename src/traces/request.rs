@@ -11,11 +11,11 @@ use crate::{
 /// The most links of a span (OpenTelemetry's default limit): a batch joins many flights.
 const MAX_LINKS: usize = 128;
 
-/// The span of a request, until it is answered.
+/// The span of a request, until the response.
 #[derive(Debug)]
 pub struct RequestTrace {
     started: Now,
-    /// What the caller's `traceparent` says.
+    /// The context in the caller's `traceparent`.
     incoming: Option<SpanContext>,
     state: Mutex<State>,
 }
@@ -30,7 +30,7 @@ struct State {
     degraded: PartSet,
 }
 
-/// How a request was answered.
+/// The response to a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Responded {
     /// The method.
@@ -72,7 +72,7 @@ impl RequestTrace {
         context.is_sampled.then_some(context.trace)
     }
 
-    /// The caller is known. With a client's key it continues its own trace and decides whether that is recorded.
+    /// Sets the caller. A client with a key continues its own trace and decides whether that is recorded.
     pub fn identified(&self, client: &ClientName, has_key: bool) {
         let mut state = self.state();
         state.client = Some(client.clone());
@@ -85,7 +85,7 @@ impl RequestTrace {
         }
     }
 
-    /// The request waits for a flight that another request started.
+    /// Records that the request waits for a flight that another request started.
     pub fn joined(&self, flight: SpanContext) {
         let mut state = self.state();
         if state.context.is_sampled && state.links.len() < MAX_LINKS {
@@ -93,7 +93,7 @@ impl RequestTrace {
         }
     }
 
-    /// The response will be about this contact, with these parts degraded.
+    /// Records that the response will be about this contact, with these parts degraded.
     pub fn found(&self, contact: impl FnOnce() -> KeyedDigest, degraded: PartSet) {
         let mut state = self.state();
         if state.context.is_sampled {
@@ -102,7 +102,7 @@ impl RequestTrace {
         }
     }
 
-    /// The request was answered. Its span, if it is recorded.
+    /// Ends the span with the response. Returns it if it is recorded.
     pub fn end(&self, response: &Responded, ended: Tick) -> Option<Span> {
         let mut state = self.state();
         if !state.context.is_sampled {
@@ -112,7 +112,7 @@ impl RequestTrace {
         if let Some(incoming) = self.incoming
             && state.parent.is_none()
         {
-            // Of a caller without a key: its trace is not continued, only named.
+            // The trace of a caller without a key is not continued, only linked.
             links.push(incoming);
         }
         Some(Span {

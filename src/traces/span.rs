@@ -12,13 +12,13 @@ use crate::{
 pub struct Span {
     /// The span itself.
     pub context: SpanContext,
-    /// The span that caused it; `None` of the first of a trace.
+    /// The span that caused it; `None` for the first span of a trace.
     pub parent: Option<SpanId>,
-    /// Whether that is a span of another process.
+    /// Whether the parent is a span of another process.
     pub has_remote_parent: bool,
     /// The words of its name.
     pub name: [&'static str; 2],
-    /// What it is.
+    /// Its kind.
     pub kind: SpanKind,
     /// When it began.
     pub started: Now,
@@ -26,9 +26,9 @@ pub struct Span {
     pub ended: Tick,
     /// Whether it counts as an error.
     pub is_error: bool,
-    /// What is known of it.
+    /// Further facts about it.
     pub attributes: Vec<Attribute>,
-    /// What happened during it.
+    /// Events during it.
     pub events: Vec<SpanEvent>,
     /// Spans of other traces that belong to it.
     pub links: Vec<SpanContext>,
@@ -57,7 +57,7 @@ pub enum Value {
     Client(ClientName),
     /// A configured host.
     Host(Arc<str>),
-    /// Stands for a contact.
+    /// The digest of a contact.
     Contact(KeyedDigest),
     /// Parts, by name.
     Parts(PartSet),
@@ -65,17 +65,17 @@ pub enum Value {
     Number(i64),
     /// A duration, in milliseconds.
     Millis(Duration),
-    /// Whether something is so.
+    /// A boolean.
     Flag(bool),
 }
 
-/// Something that happened during a span.
+/// An event during a span.
 #[derive(Clone, Debug)]
 pub struct SpanEvent {
-    /// What.
+    /// Its name.
     pub name: &'static str,
-    /// When.
+    /// Its time.
     pub at: Tick,
-    /// What is known of it.
+    /// Further facts about it.
     pub attributes: Vec<Attribute>,
 }

@@ -1,4 +1,4 @@
-//! What is recorded.
+//! Decides which traces are recorded.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use crate::{
     domain::{FlightTrace, SpanContext},
 };
 
-/// Begins and ends spans; by default it does neither. Cheap to clone.
+/// Begins and ends spans. The default does neither. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Tracer(Option<Arc<Recording>>);
 
 #[derive(Debug)]
 struct Recording {
     queue: Arc<SpanQueue>,
-    /// The share of requests that are recorded where the caller does not decide it.
+    /// The share of requests that are recorded if the caller does not decide it.
     ratio: f64,
 }
 
@@ -84,7 +84,7 @@ mod tests {
         Tracer::new(Arc::default(), ratio)
     }
 
-    /// How many of ten thousand requests are recorded, as each of the two functions decides.
+    /// The number of recorded requests among ten thousand, as each of the two functions decides.
     fn recorded(ratio: f64, traceparent: Option<&[u8]>) -> [usize; 2] {
         let tracer = tracer(ratio);
         let now = Clock::system().now();

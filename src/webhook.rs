@@ -100,7 +100,7 @@ impl WebhookReader {
         }
     }
 
-    /// A verifier of the body that belongs to the headers.
+    /// A verifier for the body that belongs to these headers.
     pub fn verifier<'a>(&self, headers: SignatureHeaders<'a>) -> Verifier<'a> {
         Verifier::new(headers, &self.signers)
     }

@@ -1,9 +1,9 @@
-//! Finds the contacts that a payload is about. Voyado documents the payloads of few events, with two spellings of the
-//! key, so every GUID under a key that may contain a contact id counts, at any depth, in lists too. One contact too
-//! many costs a fetch; one too few leaves stale data in service.
+//! Finds the contacts that a payload is about. Voyado documents the payloads of only a few events, and spells the key
+//! in two ways. So every GUID under a key that may contain a contact id counts, at any depth, in lists too. One contact
+//! too many costs a fetch; one too few leaves stale data in service.
 //!
-//! Whether the payload was *understood* is stricter: a key that names a contact must contain a GUID, and a `contactId`
-//! or a side of a merge nothing else.
+//! Whether a payload was *understood* is judged more strictly: a key that names a contact must contain a GUID, and a
+//! `contactId` or a side of a merge must contain nothing else.
 
 use serde_json::value::RawValue;
 
@@ -40,7 +40,7 @@ const WRAPPERS: [&str; 14] = [
 /// What a key says about its value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Key {
-    /// A contact or a side of a merge. If strict, the value must be contact ids only.
+    /// A contact or a side of a merge. If strict, the value must consist of contact ids.
     Contact { is_strict: bool },
     /// The object's own id.
     Own,
@@ -211,7 +211,7 @@ impl IdValue {
         match text(value) {
             Some(text) if text.trim().is_empty() => IdValue::Absent,
             Some(text) => match ContactId::parse_lenient(&text) {
-                // The nil GUID means none.
+                // The nil GUID means that there is no contact.
                 Some(id) if id.as_uuid().is_nil() => IdValue::Absent,
                 Some(id) => IdValue::Id(id),
                 None => IdValue::Unreadable,

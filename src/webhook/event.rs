@@ -13,11 +13,11 @@ use crate::{
 /// A parsed delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookEvent {
-    /// The event's name if known; all others share one name.
+    /// The event's name, if it is known. All unknown events share one name.
     pub event: &'static str,
-    /// The change, as far as it is readable.
+    /// The readable part of the change.
     pub change: Change,
-    /// Whether all of it is readable. If not, a change of a contact is missed.
+    /// Whether the whole delivery is readable. If not, a change may be missed.
     pub is_understood: bool,
 }
 
@@ -43,7 +43,7 @@ const KNOWN: [(&str, ChangeKind); 11] = [
 ];
 const PROFILE: ChangeKind = ChangeKind::Changed(PartSet::of(&[Part::Profile]));
 const POINTS: ChangeKind = ChangeKind::Changed(PartSet::of(&[Part::Points]));
-/// What an unknown event may have changed: everything that can be fetched again.
+/// What an unknown event may have changed: every part that can be fetched again.
 const ANYTHING: ChangeKind = ChangeKind::Changed(PartSet::INVALIDATABLE);
 const OTHER: &str = "(other)";
 /// Prefix of events about contacts themselves.

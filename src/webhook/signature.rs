@@ -89,7 +89,7 @@ pub struct Verifier<'a> {
 }
 
 impl<'a> Verifier<'a> {
-    /// Any of the signers may have signed it: during a rotation of secrets both do.
+    /// The body may be signed by any of the signers: during a rotation of secrets there are two.
     pub(super) fn new(headers: SignatureHeaders<'a>, signers: &[Signer]) -> Self {
         Self {
             headers,

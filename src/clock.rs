@@ -18,8 +18,8 @@ use tokio::sync::watch;
 
 pub use self::difference::ClockDifference;
 
-/// What the monotonic clock shows when it is created. So what began before it, such as another replica's request, has a
-/// moment of its own too.
+/// The time of the monotonic clock when it is created. It is not zero, so that events before it, such as another
+/// replica's request, have a moment too.
 const FIRST: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// A moment of the monotonic clock: nanoseconds since two days before the clock was created.
@@ -37,7 +37,7 @@ impl Tick {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The moment that many nanoseconds after the first.
+    /// The moment this many nanoseconds after the first.
     pub fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
@@ -80,7 +80,7 @@ pub struct Now {
     pub wall: Timestamp,
 }
 
-/// Returns the time and waits until a time is reached.
+/// The source of time: returns the current time, and waits until a time is reached.
 #[derive(Clone, Debug)]
 pub struct Clock(Backend);
 
@@ -102,7 +102,7 @@ impl Clock {
         })
     }
 
-    /// This moment.
+    /// The current moment on both clocks.
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that reads the machine's clock"
@@ -117,7 +117,7 @@ impl Clock {
         }
     }
 
-    /// This moment on the monotonic clock alone: cheaper than [`now`](Self::now).
+    /// The current moment on the monotonic clock only: cheaper than [`now`](Self::now).
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that reads the machine's clock"
@@ -195,7 +195,7 @@ impl ManualClock {
     }
 }
 
-/// What a clock shows that long after it was created.
+/// The time that a clock shows this long after it was created.
 fn shown_after(elapsed: Duration) -> Tick {
     Tick::from(FIRST) + elapsed
 }

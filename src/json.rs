@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::{AnswerPath, Partial};
 
-/// A JSON object. Of a repeated key the first value counts.
+/// A JSON object. If a key is repeated, its first value counts.
 pub(crate) struct Object<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
@@ -98,7 +98,7 @@ pub(crate) fn flag(value: &RawValue) -> Option<bool> {
     }
 }
 
-/// A string; numbers and booleans as written.
+/// A string, or a number or boolean as written.
 pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     match value.get().as_bytes().first()? {
         b'"' => {
@@ -106,7 +106,7 @@ pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
             if quoted.contains('\\') {
                 return serde_json::from_str(quoted).ok().map(Cow::Owned);
             }
-            // Without escapes it is the text between the quotes.
+            // A string without escapes is the text between the quotes.
             Some(Cow::Borrowed(quoted.get(1..quoted.len() - 1)?))
         }
         b'{' | b'[' | b'n' => None,

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// More than any token has, in bytes.
+/// The most bytes that are read: more than any token has.
 const MAX_INPUT: u64 = 64 * 1024;
 
 /// A caching backend-for-frontend for Voyado Engage.
@@ -47,10 +47,11 @@ enum Command {
         /// A TOML file that overrides the defaults; environment variables override both.
         #[arg(long)]
         config: Option<PathBuf>,
-        /// Also ask Engage, the token issuer and Redis, and print how each check ended instead of the configuration.
+        /// Also call Engage, the token issuer, Redis and the collector of traces, and print the result of each check
+        /// instead.
         #[arg(long)]
         online: bool,
-        /// Print that as JSON.
+        /// Print the results of the checks as JSON.
         #[arg(long, requires = "online")]
         json: bool,
     },
@@ -59,7 +60,7 @@ enum Command {
         /// A TOML file that overrides the defaults; environment variables override both.
         #[arg(long)]
         config: Option<PathBuf>,
-        /// The time at which it is checked, such as 2026-11-30T12:00:00Z; now by default.
+        /// The time for which the token is checked, such as 2026-11-30T12:00:00Z; now by default.
         #[arg(long)]
         at: Option<Timestamp>,
     },
@@ -95,7 +96,7 @@ fn main() -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn check(config: &Config, online: bool, json: bool) -> Result<(), anyhow::Error> {
-    // Online it is one of the checks.
+    // With `--online` this is one of the checks.
     let fewer = if online {
         None
     } else {
@@ -138,7 +139,8 @@ async fn report(config: &Config, json: bool) -> Result<(), anyhow::Error> {
     Ok(())
 }
 
-/// The token is not an argument, which other users of the machine could read. Fails if it would be refused.
+/// Reads the token from standard input: other users of the machine could read an argument. Fails if the token would be
+/// refused.
 #[tokio::main(flavor = "current_thread")]
 async fn report_token(config: &Config, at: Option<Timestamp>) -> Result<(), anyhow::Error> {
     let mut token = String::new();
@@ -160,8 +162,8 @@ fn print(config: &Config) -> Result<(), anyhow::Error> {
     Ok(())
 }
 
-/// Sends `GET /livez` to the operations listener, which answers however many callers the service has. Reads the
-/// configuration without checking it, for the listener's address alone.
+/// Sends `GET /livez` to the operations listener, which answers even while the data listener has all its connections in
+/// use. Reads the configuration without checking it, because only the listener's address is needed.
 #[tokio::main(flavor = "current_thread")]
 async fn healthcheck(file: Option<&Path>) -> Result<(), anyhow::Error> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -169,7 +171,7 @@ async fn healthcheck(file: Option<&Path>) -> Result<(), anyhow::Error> {
     let address = layers::operations_listen(file, &process::environment())?;
     let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
     let addresses: Vec<IpAddr> = match address.ip() {
-        // `[::]` includes IPv4, and means IPv4 alone where the machine has no IPv6.
+        // `[::]` includes IPv4, and is IPv4 only if the machine has no IPv6.
         ip if ip.is_unspecified() && ip.is_ipv6() => vec![v6, v4],
         ip if ip.is_unspecified() => vec![v4],
         ip => vec![ip],

@@ -1,5 +1,5 @@
-//! The service as a process of the operating system, from start to end: environment, memory that other processes can't
-//! read, open files, signals.
+//! The service as a process of the operating system: environment, memory that other processes can't read, open files,
+//! signals, start and end.
 
 use std::{
     collections::BTreeMap,
@@ -28,10 +28,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// After an ignored signal was logged, further ones of its kind are not logged for this long.
+/// The time after a logged signal in which further ignored signals of its kind are not logged.
 const IGNORED_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What the end of the process needs, whatever ends the service.
+/// What the end of the process needs, however the service ends.
 #[derive(Default)]
 struct End {
     /// The log, once it is started, and how long the shutdown may take from the signal on.
@@ -51,12 +51,12 @@ pub(crate) fn serve(file: Option<PathBuf>) -> Result<(), anyhow::Error> {
         let end = signalled.map(|at| at + time);
         log.finish(end.unwrap_or_default().since(clock.tick()));
     }
-    // Does not wait for a start that hangs, nor for responses once the grace period is over.
+    // Does not wait for a start that hangs, nor for responses after the grace period.
     runtime.shutdown_background();
     outcome
 }
 
-/// The configuration of that file and of this process's environment, checked.
+/// The configuration from that file and this process's environment, checked.
 pub(crate) fn load(file: Option<&Path>) -> Result<Config, anyhow::Error> {
     Ok(Config::load(file, &environment())?)
 }
@@ -83,7 +83,7 @@ async fn until_signal(
     clock: &Clock,
     end: &Arc<Mutex<End>>,
 ) -> Result<(), anyhow::Error> {
-    // Before anything that takes time: without handlers these signals kill the process.
+    // Before anything that takes time, because without handlers these signals kill the process.
     let Signals {
         mut ending,
         hangup,
@@ -121,7 +121,7 @@ async fn until_signal(
 
 /// Loads the configuration, starts the log and binds the service.
 async fn start(file: Option<&Path>, clock: Clock, end: &Mutex<End>) -> Result<App, anyhow::Error> {
-    // Before a secret is read.
+    // Before any secret is read.
     let protected = protect_memory();
     let mut config = load(file)?;
     let log = telemetry::start(&config.telemetry, io::stdout())?;
@@ -145,8 +145,8 @@ async fn start(file: Option<&Path>, clock: Clock, end: &Mutex<End>) -> Result<Ap
     Ok(app)
 }
 
-/// Checks that the process may open as many files as a start needs. Returns the connections that they leave for callers,
-/// if those are fewer than configured.
+/// Checks that the process may open as many files as a start needs. Returns the number of connections that remain for
+/// callers, if it is lower than configured.
 pub(crate) fn dry_run(config: &Config) -> Result<Option<usize>, anyhow::Error> {
     let mut fitted = config.clone();
     fit_connections(&mut fitted, raise_descriptors())?;
@@ -154,7 +154,8 @@ pub(crate) fn dry_run(config: &Config) -> Result<Option<usize>, anyhow::Error> {
     Ok((left < config.server.max_connections).then_some(left))
 }
 
-/// Keeps secrets and personal data out of core dumps, and the memory unreadable for other processes of the same user.
+/// Keeps secrets and personal data out of core dumps, and makes the memory unreadable for other processes of the same
+/// user.
 fn protect_memory() -> Result<(), Errno> {
     let none = Rlimit {
         current: Some(0),
@@ -182,7 +183,7 @@ pub(crate) fn raise_descriptors() -> usize {
     limit.unwrap_or(usize::MAX)
 }
 
-/// Lowers `server.max_connections` to what the descriptors allow after those for Engage and operators.
+/// Lowers `server.max_connections` to the descriptors that remain after those for Engage and operators.
 fn fit_connections(config: &mut Config, descriptors: usize) -> Result<(), anyhow::Error> {
     let configured = config.server.max_connections;
     let reserved = reserved_descriptors(config);
@@ -250,10 +251,10 @@ impl Ending {
     }
 }
 
-/// Reloads the configuration at each of these signals; those that arrive during a reload count as one.
+/// Reloads the configuration at each of these signals. Signals that arrive during a reload count as one.
 async fn reload_at(mut hangup: Signal, reloader: Reloader) {
     while hangup.recv().await.is_some() {
-        // The log and the metrics say how it ended.
+        // The log and the metrics report the result.
         drop(reloader.reload().await);
     }
 }

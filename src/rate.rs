@@ -1,4 +1,4 @@
-//! A token bucket, for requests of callers and for upstream calls. A leaf.
+//! A token bucket, for requests of callers and for upstream calls. Imports only `clock`.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl Bucket {
         }
     }
 
-    /// Changes rate and burst. What was taken counts on: no more than the tokens that were there are there now.
+    /// Changes rate and burst. Taken tokens stay taken: the bucket has no more tokens than before.
     pub fn change(&mut self, rate: f64, burst: u32, now: Tick) {
         let taken = self.next.since(now).as_secs_f64() / self.interval.as_secs_f64();
         let changed = Self::new(rate, burst, now);

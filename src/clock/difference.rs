@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// By how much another machine's clock is ahead of ours, or behind it (negative), at least: an HTTP date has whole
-/// seconds, and a response takes time.
+/// The least difference by which another machine's clock is ahead of ours (negative: behind it). It is a lower bound,
+/// because an HTTP date has whole seconds and a response takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockDifference(pub SignedDuration);
 

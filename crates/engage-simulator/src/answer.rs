@@ -51,7 +51,7 @@ pub(crate) enum ApiError {
     Forbidden,
     /// A call without `Content-Type: application/json`, even a GET.
     MissingContentType,
-    /// Not an error of Engage's: the simulator does not know the route or parameter.
+    /// Not an error of Engage: the simulator does not know the route or the parameter.
     Unknown(String),
 }
 

@@ -105,7 +105,7 @@ pub(crate) enum Edit {
     /// The balance of a definition.
     PointsOf(u32, String),
     Attribute(String, Json),
-    /// An attribute's key and a value by which the contact is found as well, whatever the attribute is.
+    /// An attribute's key and a value that leads to the contact as well, whatever the attribute's own value is.
     AlsoFoundBy(String, String),
     AddVoucher(VoucherSeed),
     RemoveVoucher(String),
@@ -121,9 +121,9 @@ pub(crate) enum Edit {
     RedeemPromotion(String),
     Audiences(Json),
     Warnings(Json),
-    /// Sets the given ones.
+    /// Sets the preferences that are given; the others stay.
     Preferences(Json),
-    /// Replaces all.
+    /// Replaces all consents.
     Consents(Json),
     ContactType(String),
     Delete,

@@ -16,7 +16,7 @@ pub enum Endpoint {
     Contact,
     /// `GET /contacts/{id}/promotions`
     Promotions,
-    /// `GET /reward-vouchers...` (v3) or `GET /contacts/{id}/bonuschecks...` (v2), but for those redeemed
+    /// `GET /reward-vouchers...` (v3) or `GET /contacts/{id}/bonuschecks...` (v2), except for redeemed ones
     Vouchers,
     /// `GET /point-accounts`
     PointAccounts,

@@ -25,7 +25,7 @@ pub enum Fault {
     TruncatedJson,
     /// A proxy's 502 page.
     Html502,
-    /// A page with status 200, as from a login wall.
+    /// A page with status 200, such as a login page.
     HtmlOk200,
     /// The right body under `text/plain`.
     WrongContentType,

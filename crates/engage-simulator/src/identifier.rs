@@ -109,7 +109,7 @@ fn swedish_id(text: &str) -> Option<String> {
     let century = match (birth.len(), separator) {
         (8, _) => birth[..2].to_owned(),
         (_, Some('+')) => "19".to_owned(),
-        // The year 26 still means 2026; from 27 on it is the century before.
+        // The year 26 still means 2026; from 27 on, two digits mean the century before.
         _ if &short[..2] <= "26" => "20".to_owned(),
         _ => "19".to_owned(),
     };

@@ -45,7 +45,7 @@ fn milliseconds(name: &str) -> Result<Duration, Box<dyn Error>> {
     Ok(Duration::from_millis(option(name, "0")?.parse()?))
 }
 
-/// A flag's value, from the command line, the environment or the default, in this order.
+/// A flag's value: from the command line, else from the environment, else the default.
 #[expect(
     clippy::disallowed_methods,
     reason = "flags are read at the start of the program"

@@ -58,7 +58,7 @@ pub(crate) async fn bind(address: SocketAddr) -> io::Result<(TcpListener, Socket
 }
 
 async fn connection(stream: TcpStream, router: Router) {
-    // Without it small responses wait for delayed acknowledgements.
+    // Otherwise small responses would wait for delayed acknowledgements.
     let _ = stream.set_nodelay(true);
     let connection_control = ConnectionControl::default();
     let controlled = ControlledStream {

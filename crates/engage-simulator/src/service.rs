@@ -105,12 +105,12 @@ async fn send(
         }
         Outcome::Reset => {
             connection_control.cut();
-            // Never sent: the connection is cut.
+            // Never sent, because the connection is cut.
             Response::default()
         }
         Outcome::Raw(bytes) => {
             connection_control.send_instead(bytes);
-            // Never sent: the bytes are.
+            // Never sent, because the raw bytes are sent instead.
             Response::default()
         }
         Outcome::Hang => std::future::pending().await,
@@ -157,7 +157,7 @@ impl Simulator {
     }
 }
 
-/// In real time: latency belongs to the network, not to the simulated world.
+/// Uses real time: latency belongs to the network, not to the simulated world.
 #[expect(clippy::disallowed_methods, reason = "tests request real delays")]
 async fn delay_response(delay: Duration) {
     if !delay.is_zero() {

@@ -1,4 +1,4 @@
-//! Settings of the simulated tenant, including the choice among disputed response shapes.
+//! Settings of the simulated tenant, including which of the disputed response shapes it uses.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CustomKey {
-    /// None: a look-up by it answers 500 `InvalidSystemConfiguration`.
+    /// No attribute: a look-up by custom key answers 500 `InvalidSystemConfiguration`.
     Off,
     /// The attribute `memberNumber`.
     MemberNumber,
@@ -34,7 +34,7 @@ pub(crate) struct Settings {
     pub(crate) wrap_point_accounts: bool,
     pub(crate) page_cap: Option<usize>,
     pub(crate) is_forbidden: bool,
-    /// The API keys that are accepted; empty: the one that it was started with.
+    /// The API keys that are accepted; if empty, the key that the simulator was started with.
     pub(crate) api_keys: Vec<String>,
     pub(crate) overview_lag: Duration,
     /// Maximum number of contacts in `/contacts/changes`.

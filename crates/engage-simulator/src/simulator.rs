@@ -67,7 +67,7 @@ impl Simulator {
         &self.0.api_key
     }
 
-    /// Sets the API keys of which calls must have one; with none, the one that it was started with.
+    /// Sets the API keys that calls may use; if empty, only the key that the simulator was started with.
     pub fn accept_api_keys(&self, keys: &[&str]) {
         self.world().settings.api_keys = keys.iter().map(ToString::to_string).collect();
     }
@@ -97,7 +97,7 @@ impl Simulator {
         self.0.stop.send_replace(true);
         let server = lock(&self.0.server).take();
         if let Some(server) = server {
-            // An error means that it panicked, and has ended as well.
+            // An error means that the server task panicked, so it has ended as well.
             let _ = server.await;
         }
     }

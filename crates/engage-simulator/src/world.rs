@@ -29,7 +29,7 @@ pub(crate) enum ChangeType {
     Deleted,
 }
 
-/// A kind of points that the tenant has defined.
+/// A point definition of the tenant.
 #[derive(Debug, Clone)]
 pub(crate) struct PointDefinition {
     pub(crate) name: String,

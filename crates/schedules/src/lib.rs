@@ -1,15 +1,15 @@
-//! The cache, word for word, on other primitives: the locks, atomics and tasks are
-//! [shuttle](https://docs.rs/shuttle)'s, which runs the same test under many orders of its threads and
-//! replays the one that fails. In the place of moka, which stores records, negative entries and failures, is a plain map
-//! under a lock for each key: what the cache relies on of it. `quick_cache`, which stores aliases, is taken as it is: each of
-//! its operations is one step, and their order is decided by locks of ours.
+//! The cache, compiled unchanged over other primitives: the locks, atomics and tasks are
+//! [shuttle](https://docs.rs/shuttle)'s, which runs the same test under many orders of its threads and replays the one
+//! that fails. moka, which stores records, negative entries and failures, is replaced by a plain map with a lock for
+//! each key, which has the properties that the cache relies on. `quick_cache`, which stores aliases, is used unchanged:
+//! each of its operations is one step, and our own locks decide their order.
 //!
-//! The source is linked, not copied: `src/cache.rs` and its files are compiled here a second time.
-//! Why shuttle and not loom: a race here takes three actors of some dozen steps each, which loom's
-//! exhaustive search does not finish; and shuttle runs futures, so that flights are explored too. moka
-//! itself and tokio's `watch` are taken as they are: their own projects test them so.
+//! The source is linked, not copied: `src/cache.rs` and its files are compiled here a second time. The checker is
+//! shuttle and not loom, because a race here takes three actors with about a dozen steps each, which loom's exhaustive
+//! search does not finish; and because shuttle runs futures, so that flights are explored too. moka itself and tokio's
+//! `watch` are tested by their own projects.
 
-// The included files call the store by its name.
+// The included files use the store under the name `moka`.
 extern crate self as moka;
 
 pub mod cache;
@@ -20,17 +20,17 @@ mod store;
 pub use self::store::notification;
 pub(crate) use self::store::{Entry, ops, sync};
 
-/// The modules that the cache uses, as they are.
+/// The clock, unchanged.
 pub mod clock {
     pub use engage_bff::clock::*;
 }
 
-/// The token bucket, as it is.
+/// The token bucket, unchanged.
 pub mod rate {
     pub use engage_bff::rate::*;
 }
 
-/// Primitives that the checker controls.
+/// Primitives that the model checker controls.
 pub mod threads {
     pub use shuttle::sync::{
         Mutex, MutexGuard, RwLock,

@@ -1,4 +1,4 @@
-//! What every race begins with: an empty cache, a contact, and the order of its threads.
+//! The set-up of every race: an empty cache, a contact, and the exploration of thread orders.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use shuttle::{Config, Runner, rand::Rng, scheduler::RandomScheduler, thread};
 
 use crate::cache::{Answer, Bounds, Cache, freshness::Policy};
 
-/// A cache renders nothing here.
+/// Stands for rendered responses: nothing is rendered here.
 #[derive(Debug)]
 pub struct NothingRendered;
 
@@ -23,7 +23,7 @@ impl Answer for NothingRendered {
     }
 }
 
-// The linked tests have their own.
+// The tests of the linked files have their own.
 #[cfg(not(test))]
 impl crate::cache::Reason for &'static str {
     fn heap_bytes(&self) -> usize {
@@ -65,7 +65,7 @@ pub fn contact(last: char) -> ContactId {
     ContactId::parse(&format!("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e0{last}")).expect("an id")
 }
 
-/// Tries the race under so many orders.
+/// Runs the race under this many thread orders.
 pub fn explore(schedules: usize, race: impl Fn() + Send + Sync + 'static) {
     let mut config = Config::new();
     // zstd needs more than the usual 32 KiB.
@@ -73,8 +73,8 @@ pub fn explore(schedules: usize, race: impl Fn() + Send + Sync + 'static) {
     Runner::new(RandomScheduler::new(schedules), config).run(race);
 }
 
-/// Lets the other threads run for a while of random length. Without it both sides begin at once, and an order in which one
-/// is far ahead of the other is never drawn.
+/// Lets the other threads run for a random time. Without it both sides begin together, and an order in which one is far
+/// ahead of the other is never drawn.
 pub fn pause(longest: usize) {
     let steps = shuttle::rand::thread_rng().gen_range(0..longest);
     (0..steps).for_each(|_| thread::yield_now());

@@ -1,6 +1,6 @@
-//! What the cache relies on of moka: a map whose changes of one key follow one another, whose reads see the last of them
-//! and wait for none, and whose iteration is a read of each key that was there when it began. Nothing expires and nothing
-//! is evicted.
+//! The properties of moka that the cache relies on: a map in which changes of one key happen one after another, in
+//! which reads see the latest change and never wait, and whose iteration reads each key that was present when it began.
+//! Nothing expires and nothing is evicted.
 
 use std::{
     collections::HashMap,
@@ -23,18 +23,18 @@ pub(crate) mod ops {
     }
 }
 
-/// Why an entry was removed. Here none is removed but by the cache.
+/// The reason why an entry was removed. Here only the cache removes entries.
 pub mod notification {
     /// The cause.
     #[derive(Clone, Copy, Debug)]
     pub enum RemovalCause {
-        /// It was too old.
+        /// It expired.
         Expired,
         /// It was removed.
         Explicit,
         /// It was replaced.
         Replaced,
-        /// There was no room.
+        /// It was evicted to make room.
         Size,
     }
 }
@@ -52,7 +52,7 @@ impl<V> Entry<V> {
     }
 }
 
-/// A lock for each key around a lock around the map, as moka has them.
+/// A lock for each key, and a lock around the map, as in moka.
 pub(crate) struct Cache<K, V> {
     entries: Mutex<HashMap<K, V>>,
     changes: Mutex<HashMap<K, Arc<Mutex<()>>>>,
@@ -111,7 +111,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         lock(&self.entries).get(key).cloned()
     }
 
-    /// Waits for no change of the key, as moka's does not.
+    /// Does not wait for a change of the key that is running, as in moka.
     pub(crate) fn invalidate(&self, key: &K) {
         lock(&self.entries).remove(key);
     }
@@ -124,7 +124,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         Selected { cache: self, key }
     }
 
-    /// The keys at once, then their values one by one: changes may come in between.
+    /// Reads all keys first, then their values one by one, so that changes may happen in between.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Arc<K>, V)> {
         let keys: Vec<K> = lock(&self.entries).keys().cloned().collect();
         keys.into_iter()
@@ -144,7 +144,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Selected<'_, K, V> {
-    /// The key's changes follow one another; readers wait for none.
+    /// Changes of a key happen one after another. Readers do not wait for them.
     pub(crate) fn and_compute_with(self, change: impl FnOnce(Option<Entry<V>>) -> Op<V>) {
         let turn = Arc::clone(
             lock(&self.cache.changes)

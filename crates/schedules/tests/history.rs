@@ -10,10 +10,10 @@ use schedules::{
 };
 use shuttle::{sync::atomic::AtomicUsize, thread};
 
-/// How many orders each race is tried under.
+/// The number of thread orders under which each race runs.
 const SCHEDULES: usize = 10_000;
 
-/// About as many steps as a store takes.
+/// About the number of steps that a store takes.
 const MAX_PAUSE: usize = 60;
 
 fn cache() -> Arc<TestCache> {
@@ -24,7 +24,7 @@ fn alva() -> ContactId {
     setup::contact('1')
 }
 
-/// A summary of so many articles.
+/// A summary of purchases with this number of articles.
 fn purchases(articles: usize) -> History {
     let mut purchases = Purchases::default();
     purchases.all.articles = Some(Decimal::from(articles));
@@ -71,7 +71,7 @@ fn explore(invalidate: impl Fn(&TestCache) + Copy + Send + Sync + 'static) {
         setup::pause(MAX_PAUSE);
         world.store(2, Ordering::SeqCst);
         invalidate(&cache);
-        // Acknowledged: from here on 1 is never served, whatever is in flight.
+        // The invalidation is acknowledged: from here on 1 is never served, whatever is in flight.
         for _ in 0..3 {
             assert_ne!(served(&cache), Some(Decimal::ONE));
             thread::yield_now();
@@ -96,7 +96,7 @@ fn history_requested_before_a_purge_of_its_contact_is_gone_after_it() {
 #[test]
 fn history_requested_before_a_purge_by_identifier_is_gone_after_it() {
     explore(|cache| {
-        // Whose it is, no profile shows.
+        // No profile shows which contact the history belongs to.
         let everyone: IsPurged = Arc::new(|_, _| true);
         cache.purge_where(&everyone);
     });

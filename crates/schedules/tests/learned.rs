@@ -13,9 +13,9 @@ use schedules::{
 };
 use shuttle::thread;
 
-/// How many orders each race is tried under.
+/// The number of thread orders under which each race runs.
 const SCHEDULES: usize = 3_000;
-/// About as many steps as a store takes.
+/// About the number of steps that a store takes.
 const MAX_PAUSE: usize = 100;
 
 /// A cache that learns e-mail addresses.

@@ -31,10 +31,10 @@ use schedules::{
 };
 use shuttle::{future, thread};
 
-/// How many orders each race is tried under.
+/// The number of thread orders under which each race runs.
 const SCHEDULES: usize = 10_000;
 
-/// About as many steps as a store takes.
+/// About the number of steps that a store takes.
 const MAX_PAUSE: usize = 100;
 
 fn cache() -> Arc<TestCache> {
@@ -130,7 +130,7 @@ fn entity_data_requested_before_an_invalidation_is_never_seen_after_it() {
         pause();
         world.store(2, Ordering::SeqCst);
         cache.invalidate(alva(), Part::Points.into());
-        // Acknowledged: from here on 1 is never served, whatever is in flight.
+        // The invalidation is acknowledged: from here on 1 is never served, whatever is in flight.
         for _ in 0..3 {
             assert_ne!(cached_balance(&cache), Some(Decimal::ONE));
             thread::yield_now();
@@ -150,7 +150,7 @@ fn overview_requested_after_an_invalidation_is_never_seen() {
             let cache = Arc::clone(&cache);
             thread::spawn(move || {
                 let start = cache.begin();
-                // Engage's own cached copy: old whenever it is requested.
+                // Engage's own cached copy, which is old whenever it is requested.
                 store_overview(&cache, &Lookup::by_id(alva()), start, overview(1));
             })
         };
@@ -248,7 +248,7 @@ fn purge_by_identifier_reaches_contacts_that_are_just_being_stored() {
         for flight in flights {
             let (start, is_handed_over) = flight.join().expect("the flight ends");
             assert!(!seen(&cache));
-            // What begins later is kept.
+            // A flight that begins later keeps its data.
             assert!(start.sequence < after.sequence || is_handed_over);
         }
     });
@@ -364,18 +364,18 @@ fn alias_of_a_purged_contact_is_not_brought_back_after_its_sweep() {
     });
 }
 
-/// A pace that delays nothing: the clock stands still.
+/// A pace without delays: the clock stands still.
 const PACE: Pace = Pace {
     in_a_row: 100,
     spacing: Duration::from_millis(50),
 };
 
-/// Stores what an entity endpoint returned.
+/// Stores a response of an entity endpoint.
 fn store_part(cache: &TestCache, id: ContactId, start: FetchStart, data: PartData) -> Parts {
     cache.store_parts(id, cache.part_of_entity(start, data), None)
 }
 
-/// Stores what the overview returned.
+/// Stores a response of the overview.
 fn store_overview(
     cache: &TestCache,
     asked: &Lookup,
@@ -400,7 +400,7 @@ fn claim() -> Claim {
     }
 }
 
-/// A flight that counts how many run at once.
+/// A flight that counts the flights that run at the same time.
 fn counted(
     flights: &Flights<u8, usize>,
     fences: &Arc<Fences>,
@@ -503,7 +503,7 @@ fn sweep_leaves_a_record_that_is_stored_meanwhile() {
             );
         };
         store(&cache, 1);
-        // Long enough that a sweep removes it.
+        // Long enough for a sweep to remove the record.
         manual.advance(Duration::from_secs(3600));
         let storing = {
             let cache = Arc::clone(&cache);
@@ -542,7 +542,7 @@ fn data_from_before_a_gap_is_never_trusted_again() {
         feed.note_caught_up(at(0));
         feed.note(at(0), Delivery::Received);
         assert_eq!(feed.longest_lifetime(at(1), at(1)), Duration::MAX);
-        // From 100 to 200 nothing was reported, and then both sources are heard of again.
+        // From 100 to 200 nothing was reported; then both sources report again.
         let webhooks = {
             let feed = Arc::clone(&feed);
             thread::spawn(move || feed.note(at(200), Delivery::Received))
@@ -559,7 +559,7 @@ fn data_from_before_a_gap_is_never_trusted_again() {
         stream.join().expect("the stream is noted");
         assert_eq!(feed.longest_lifetime(at(50), at(201)), fallback);
         assert_eq!(feed.longest_lifetime(at(201), at(201)), Duration::MAX);
-        // Once cut, the stream alone ends the trust.
+        // Once the stream was cut, the stream alone ends the trust.
         assert_eq!(feed.longest_lifetime(at(201), at(202)), fallback);
     });
 }

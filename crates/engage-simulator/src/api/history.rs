@@ -1,4 +1,5 @@
-//! A contact's history: point transactions and the summary of purchases. Redeemed vouchers are among the vouchers.
+//! A contact's history: point transactions and the summary of purchases. Redeemed vouchers are handled with the
+//! vouchers.
 
 use super::{ApiRequest, Version, render};
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
 };
 
 impl ApiRequest<'_> {
-    /// The oldest are first.
+    /// The transactions, oldest first.
     pub(super) fn point_transactions(&self, in_path: Option<&str>) -> Result<Answer, ApiError> {
         let page = self.page()?;
         if self.version == Version::V2 {
@@ -40,7 +41,7 @@ impl ApiRequest<'_> {
         let transactions = contact.transactions.iter().filter(is_requested);
         let items: Vec<Json> = transactions.map(|one| one.item.clone()).collect();
         let shown = render::page(&items, page);
-        // This one list begins with a capital letter.
+        // The keys of this list begin with a capital letter, unlike those of every other list.
         let mut body = Json::object([]);
         for (key, value) in shown.fields() {
             body.set(if key == "items" { "Items" } else { key }, value.clone());
@@ -49,7 +50,7 @@ impl ApiRequest<'_> {
         Ok(Answer::ok(&body))
     }
 
-    /// The account that a query names: by its id, or by contact and definition.
+    /// The account named in the query: by its id, or by contact and definition.
     fn account(&self) -> Result<(&Contact, u32), ApiError> {
         if let Some(account) = self.parameter("accountId") {
             let mut contacts = self.world.ids().into_iter();

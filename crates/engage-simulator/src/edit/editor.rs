@@ -7,7 +7,7 @@ use crate::Simulator;
 
 /// Edits one contact; every call applies at once.
 ///
-/// Panics if the contact or the edited item does not exist: the test is wrong then.
+/// Panics if the contact or the edited item does not exist, because then the test is wrong.
 #[derive(Debug, Clone)]
 pub struct ContactEditor {
     engage: Simulator,
@@ -49,7 +49,8 @@ impl ContactEditor {
         self.apply(Edit::Attribute(key.to_owned(), value.into()))
     }
 
-    /// Lets the contact be found by this value of an attribute as well, as a collation or an index of Engage's may cause.
+    /// Lets this value of an attribute lead to the contact as well, as could happen by a collation or a lagging index
+    /// of Engage.
     #[track_caller]
     pub fn also_found_by(self, key: &str, value: &str) -> Self {
         self.apply(Edit::AlsoFoundBy(key.to_owned(), value.to_owned()))

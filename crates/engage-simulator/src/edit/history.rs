@@ -1,4 +1,4 @@
-//! Point transactions, with the fields that Engage's have.
+//! Completes point transactions with the fields that Engage sends.
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};

@@ -170,7 +170,8 @@ pub(super) fn accounts(rng: &mut Rng, now: Timestamp, index: usize) -> Vec<Point
         .collect()
 }
 
-/// What each balance consists of: one transaction. Its own generator leaves all other data as it was.
+/// Adds one transaction that explains each balance. Uses its own random generator, so that all other data stays the
+/// same.
 pub(super) fn transactions(
     accounts: &[PointAccount],
     now: Timestamp,

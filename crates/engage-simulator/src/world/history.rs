@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::contact::Contact;
 
-/// Retention of old versions, so that a lag set later has data.
+/// How long old versions are kept, so that a lag that is set later has data.
 const RETENTION: SignedDuration = SignedDuration::from_hours(24);
 
 /// Versions in order; a deleted contact ends with `None`.

@@ -1,4 +1,4 @@
-//! The event `answered`: whose request it was, and which contact the response was about.
+//! The log event `answered`: which caller sent the request, and which contact the response was about.
 
 use engage_simulator::{
     DEFAULT_WEBHOOK_SECRET,

@@ -230,7 +230,7 @@ async fn fresh_request_ignores_the_back_off() {
     assert_eq!(app.get(&query).await.at("/degraded"), json!(["vouchers"]));
     let fresh = app.get(&format!("{query}&fresh=vouchers")).await;
     assert_eq!(fresh.assert_ok().at("/degraded"), json!([]));
-    // The fetched part is cached for all.
+    // The fetched part is cached for all callers.
     assert_eq!(app.get(&query).await.at("/degraded"), json!([]));
 }
 
@@ -319,7 +319,7 @@ async fn part_unreadable_in_the_overview_costs_one_overview_call() {
             assert_eq!(degraded, part == "audiences", "{part}");
         }
         assert_eq!(app.overview_calls(), 1, "{part}");
-        // Nor is the overview called in vain to refresh a part that it does not contain.
+        // The overview is not called either to refresh a part that it does not contain.
         app.advance(65 * SECOND);
         app.get(&query).await.assert_ok();
         let calls = app.engage.total_calls();

@@ -18,7 +18,7 @@ use crate::harness::{Answer, SHOP, TILL, TestApp, let_requests_arrive};
 
 pub(crate) const PATH: &str = "/customer/batch";
 
-/// With the scope for every client of the harness.
+/// The defaults, with the batch scope for every client of the harness.
 fn for_all(config: &mut Config) {
     for client in &mut config.auth.clients {
         client.scopes.push(Scope::Batch);
@@ -146,7 +146,7 @@ async fn each_line_is_what_the_single_route_answers() {
                 let members = problem.as_object_mut().expect("a problem");
                 members.remove("requestId").expect("a request id");
                 members.remove("retryAfter");
-                // A look-up of its own may have them.
+                // Only a single look-up may list candidates.
                 members.remove("candidates");
             }
             assert_eq!(of_line, of_single, "{round}: {lookup}");
@@ -233,7 +233,7 @@ async fn what_is_not_there_at_the_deadline_is_504_not_cached() {
     }
     assert_eq!(reader.next().await, None);
     assert_eq!(counted(&app, "late").await, 12);
-    // The calls under way run on, for the next request.
+    // The calls in flight continue, for the next request.
     hold.release();
     app.get_until(&format!("contactId={}&parts=none", ids[0]), |answer| {
         answer.header("cache-status").contains("; hit")
@@ -329,7 +329,7 @@ async fn stale_data_is_served_and_not_refreshed() {
     app.advance(Duration::from_secs(60));
     assert_eq!(statuses(&batch(&app, TILL, &body).await), [200]);
     assert_eq!(app.engage.total_calls(), 2);
-    // Beyond its lifetime it stands in where Engage fails.
+    // Beyond its lifetime the data is still served while Engage fails.
     app.advance(Duration::from_secs(600));
     app.engage.fault(Endpoint::All, Fault::Html502);
     let lines = batch(&app, TILL, &body).await;

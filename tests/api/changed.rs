@@ -62,7 +62,7 @@ fn assert_taken(answer: &Answer) {
     assert_eq!((answer.status, answer.text()), (204, ""), "{answer:?}");
 }
 
-/// Everything of a response but the date, the request id and the time it took.
+/// Everything in a response except the date, the request id and its duration.
 fn comparable(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
     let varies = |name: &str| {
         matches!(
@@ -162,7 +162,7 @@ async fn customer_is_reported_by_each_identifier_that_is_cached() {
         app.lookup(body.clone()).await.assert_ok();
         app.engage.contact(ALVA.id).redeem_voucher(VOUCHER);
         assert_taken(&report(&app, body.clone()).await);
-        // It reaches the customer by whatever identifier.
+        // The report reaches the customer by any identifier.
         for query in [by_email(), format!("contactId={}", ALVA.id)] {
             let vouchers = app.get(&query).await.assert_ok().at("/vouchers");
             assert_eq!(vouchers.as_array().map(Vec::len), Some(1), "{body}");
@@ -248,9 +248,9 @@ async fn negative_entry_of_a_reported_identifier_ends() {
     // Other identifiers' entries stay: no caller can end many of them.
     app.get(other).await.assert_problem(404, "ContactNotFound");
     assert_eq!(app.engage.total_calls(), calls);
-    // The overview does not know the contact yet: the entity endpoint is asked.
+    // The overview does not know the contact yet, so the entity endpoint is called.
     assert_eq!(app.get(&query).await.assert_ok().at("/contactId"), id);
-    // Until the overview does, it is not asked for each request.
+    // Until the overview knows the contact, it is not called for each request.
     let calls = app.engage.total_calls();
     app.get(&query).await.assert_ok();
     assert_eq!(app.engage.total_calls(), calls);
@@ -335,7 +335,7 @@ async fn report_is_taken_while_engage_fails() {
         .fault(Endpoint::All, Fault::Status(503, json!({})));
     let body = json!({"email": ALVA.email, "parts": ["vouchers"]});
     assert_taken(&report(&app, body).await);
-    // What is known to be old is not served in place of the failed call.
+    // Data that is known to be old is not served instead of the failed call.
     let answer = app.get(&by_email()).await;
     assert_eq!(answer.assert_ok().at("/vouchers"), Value::Null);
     assert_eq!(answer.at("/degraded"), json!(["vouchers"]));

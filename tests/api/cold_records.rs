@@ -1,4 +1,4 @@
-//! Cold records lose their rendered responses; no response shows it.
+//! Cold records lose their rendered responses. No response shows that.
 
 use engage_bff::domain::{Part, PartSet};
 use engage_simulator::fixtures::{ALL_CONTACTS, ALVA, BO, CIM, DORA};

@@ -9,7 +9,7 @@ fn query() -> String {
     format!("contactId={}", ALVA.id)
 }
 
-/// The same look-up by `GET` or `POST`, of a client in the storefront view, which the fast path may answer.
+/// The same look-up by `GET` or `POST`, by a client with the storefront view, which the fast path may answer.
 fn ask(app: &TestApp, method: &Method) -> RequestBuilder {
     if *method == Method::POST {
         app.post(READER)
@@ -102,7 +102,7 @@ async fn if_match_is_compared_strongly_and_evaluated_first() {
         let answer = with(&app, &method, &second).await;
         assert_eq!(answer.status, expected, "{method}");
     }
-    // Only where the answer would have been a 200 (RFC 9110, 13.2.1).
+    // Preconditions apply only if the response would have been a 200 (RFC 9110, 13.2.1).
     for (query, status) in [
         ("email=unknown@example.com", 404),
         ("email=shared@example.com", 409),
@@ -129,7 +129,7 @@ async fn not_modified_repeats_the_etag_of_the_callers_copy() {
         (weak(&plain), "gzip", &plain),
         (format!("\"other\", {plain}"), "gzip", &plain),
         (format!("{gzip}, \"other\""), "identity", &gzip),
-        // Of several, or of `*`, the one that would have been sent.
+        // If several match, or `*`, the validator of the response that would have been sent.
         (format!("{plain}, {gzip}"), "gzip", &gzip),
         (format!("{gzip}, {plain}"), "identity", &plain),
         ("*".to_owned(), "gzip", &gzip),
@@ -139,7 +139,7 @@ async fn not_modified_repeats_the_etag_of_the_callers_copy() {
         let answer = with(&app, &Method::GET, &headers).await;
         assert_eq!(answer.status, 304, "{copy}");
         assert_eq!(answer.header("etag"), named, "{copy}, {accepted}");
-        // The same by hyper.
+        // The same through hyper.
         let slow = [&headers[..], &[("cache-control", "max-age=100000")]].concat();
         let answer = with(&app, &Method::GET, &slow).await;
         assert_eq!(answer.header("etag"), named, "{copy}, {accepted}");
@@ -181,7 +181,7 @@ async fn preferred_coding_is_sent() {
         ("gzip;q=0.5, identity", ""),
         ("gzip;q=0.5, *;q=0.8", ""),
         ("identity;q=0.002, gzip;q=0.001", ""),
-        // Where nothing is acceptable, the uncompressed response is sent.
+        // If no coding is acceptable, the uncompressed response is sent.
         ("identity;q=0", ""),
         ("identity;q=0, br", ""),
         // A malformed weight counts as zero.

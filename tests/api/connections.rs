@@ -143,7 +143,7 @@ async fn client_that_reads_nothing_loses_the_connection() {
     let request = customer("").repeat(100);
     let flood = async {
         loop {
-            // The client reads nothing, so the service stops reading at last.
+            // The client reads nothing, so the service eventually stops reading.
             if let Err(error) = stream.write_all(request.as_bytes()).await {
                 return error.kind();
             }

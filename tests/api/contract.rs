@@ -1,5 +1,5 @@
-//! The OpenAPI documents against real responses. The harness compares every response with it; here the other direction:
-//! what the document names is answered by the service.
+//! The OpenAPI documents compared with real responses. The harness compares every response with the document; here the
+//! other direction is tested: the service answers with everything that the document names.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::{
 const HISTORY: &str = "pointTransactions,redeemedVouchers,purchases";
 const PARTS: &str = "points,promotions,vouchers";
 
-/// Gives Bo an offer of each kind, and what he has none of.
+/// Gives Bo an offer of each kind, and everything else that he lacks.
 fn enrich(app: &TestApp) {
     let soon = "2026-11-30T12:00:00Z";
     let kinds = [
@@ -66,7 +66,7 @@ async fn every_documented_member_is_answered_with_a_value() {
     let query = |person: &str| {
         format!("contactId={person}&parts={PARTS},{HISTORY}&expiringWithin=365d&limit=1")
     };
-    // The names of point definitions are known from the second on.
+    // The names of point definitions are known from the second request on.
     for person in [ALVA.id, BO.id, ALVA.id] {
         app.get(&query(person)).await.assert_ok();
         app.customers.purge_everything().await.expect("no tier");
@@ -89,7 +89,7 @@ async fn every_documented_member_is_answered_with_a_value() {
         .request(&format!("/customer?contactId={}&view=full", ALVA.id))
         .header("x-api-key", SHOP);
     Answer::of(beyond).await.assert_problem(403, "Forbidden");
-    // The first look-up has its customer, a later one is beyond the client's rate.
+    // The first look-up gets its customer; a later one exceeds the client's rate.
     let lookups = vec![json!({"contactId": ALVA.id}); 5];
     let batch = json!({"lookups": lookups}).to_string();
     let batch = Answer::of(app.post_to("/customer/batch", READER).body(batch)).await;
@@ -99,7 +99,7 @@ async fn every_documented_member_is_answered_with_a_value() {
     assert_eq!(never_seen, Vec::<String>::new());
 }
 
-/// Answers with what operators read of the cache.
+/// Requests what operators read about the cache.
 async fn inspect(app: &TestApp) {
     for target in ["/readyz", "/cache/stats", "/cache/decisions"] {
         app.operations(target).await.assert_ok();
@@ -170,7 +170,7 @@ async fn every_documented_member_for_operators_is_answered_with_a_value() {
         "Reloaded",
     ];
     let mut never_seen = contract::never_seen(&contract::OPERATIONS, &schemas);
-    // Of the tier that replicas share: tests/shared_announce.
+    // The members about the shared tier are tested in tests/shared_announce.
     let of_tier = [
         "/Shared",
         "/sharedTier",
@@ -203,7 +203,7 @@ async fn bytes_of_the_fast_path_are_as_documented() {
         let request = format!(
             "GET /customer?{query} HTTP/1.1\r\nHost: bff\r\nX-Api-Key: {SHOP}\r\n{more}\r\n"
         );
-        // It compares them with the document.
+        // The function compares them with the document.
         let (response, is_taken) = assert_same_by_both(&app, request.as_bytes()).await;
         assert!(is_taken, "{response}");
     }

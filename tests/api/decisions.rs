@@ -39,7 +39,7 @@ fn decisions(answer: &Answer) -> Vec<Value> {
     answer.at("/decisions").as_array().expect("a list").clone()
 }
 
-/// The newest of the decisions about Alva, which must be this many.
+/// The newest of the decisions about Alva; there must be this many.
 async fn newest(app: &TestApp, count: usize) -> Value {
     let decisions = about(app, ALVA.id).await;
     assert_eq!(decisions.len(), count, "{decisions:#?}");

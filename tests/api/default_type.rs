@@ -50,7 +50,7 @@ async fn callers_own_contact_type_is_still_its_own_mistake() {
             .assert_problem(400, "InvalidContactType");
     }
     assert_eq!(events(ALARM).len(), 0);
-    // What was remembered of one caller's type is read by each as its own.
+    // The cached refusal is a 400 for a caller that sent the type, and a 502 for one that did not.
     app.get_as(SHOP, &by_email)
         .await
         .assert_problem(502, "InvalidSystemConfiguration");

@@ -126,7 +126,7 @@ async fn app(change: impl FnOnce(&mut Config)) -> TestApp {
     app
 }
 
-/// Everything until the service closes the connection; a reset is a failure.
+/// Reads everything until the service closes the connection. A reset is a failure.
 async fn whole(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let read = timeout(PATIENCE, stream.read_to_end(&mut text)).await;
@@ -205,7 +205,7 @@ async fn response_to_an_oversize_body_arrives_complete_and_announces_the_close()
             let mut stream = early.connect(&app).await;
             let head = format!("{}{framing}", early.start);
             stream.write_all(head.as_bytes()).await.expect("sent");
-            // As many clients do, nothing is read before everything is written.
+            // Like many clients, it reads nothing before it has written everything.
             for _ in 0..8 {
                 let sent = stream.write_all(piece).await;
                 sent.unwrap_or_else(|error| panic!("{error}: {head}"));

@@ -124,7 +124,7 @@ async fn request_begun_before_the_drain_is_answered() {
     let mut idle = connect(&app).await;
     let_requests_arrive().await;
     app.begin_shutdown();
-    // Once the idle one is closed, the other would be too if it counted as idle.
+    // When the idle connection is closed, the other would be closed too if it counted as idle.
     assert_eq!(rest(&mut idle).await, "");
     begun.write_all(end.as_bytes()).await.expect("sent");
     let text = rest(&mut begun).await;

@@ -58,7 +58,7 @@ fn alva() -> String {
     format!("contactId={}", ALVA.id)
 }
 
-/// What pages of other sites send, and what browsers add.
+/// Headers of requests from pages of other sites, with those that browsers add.
 const OF_OTHER_SITES: [&[(&str, &str)]; 10] = [
     &[("host", "evil.example")],
     &[("host", "evil.example:9090")],

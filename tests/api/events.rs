@@ -1,4 +1,4 @@
-//! `GET /events`: the samples of `/metrics` and the readiness, once a second, for those who watch.
+//! `GET /events`: the samples of `/metrics` and the readiness, once a second, for operators that watch.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-/// As many operators as may watch at once.
+/// The most operators that may watch at the same time.
 const MAX_VIEWERS: usize = 16;
 
 /// A stream of events that is read as it comes.

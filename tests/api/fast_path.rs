@@ -1,5 +1,5 @@
-//! The fast path: a plain hit that arrives whole is answered from the connection's bytes, one that arrives in pieces by
-//! hyper, and both responses are the same. The metric `customer_fast_path_total` tells which way was taken.
+//! The fast path: a plain hit that arrives in one piece is answered from the connection's bytes, one that arrives in
+//! pieces by hyper, and both responses are the same. The metric `customer_fast_path_total` shows which path was taken.
 
 mod corpus;
 mod documented;
@@ -33,11 +33,11 @@ const REQUESTS: usize = 1000;
 pub(crate) enum Delivery {
     /// At once: the fast path may answer.
     Whole,
-    /// The first byte apart from the others: hyper answers.
+    /// The first byte separately from the others: hyper answers.
     InPieces,
 }
 
-/// Sends the request, and returns all that comes back until the connection has answered one more.
+/// Sends the request. Returns everything received until the connection has answered one more request.
 async fn exchange(app: &TestApp, request: &[u8], delivery: Delivery) -> String {
     let mut stream = connect(app).await;
     match delivery {
@@ -45,7 +45,7 @@ async fn exchange(app: &TestApp, request: &[u8], delivery: Delivery) -> String {
         Delivery::InPieces => {
             let (first, others) = request.split_at(1);
             stream.write_all(first).await.expect("sent");
-            // Once another connection is answered the service has read the first piece.
+            // When another connection has been answered, the service has read the first piece.
             let mut other = connect(app).await;
             other.write_all(LIVEZ.as_bytes()).await.expect("sent");
             answer(&mut other).await;
@@ -57,7 +57,7 @@ async fn exchange(app: &TestApp, request: &[u8], delivery: Delivery) -> String {
     let mut body = vec![0; if is_bare { 0 } else { length(&text) }];
     stream.read_exact(&mut body).await.expect("a body");
     text.push_str(&String::from_utf8_lossy(&body));
-    // Whether the connection goes on must be the same, too.
+    // Whether the connection stays open must be the same, too.
     let _ = stream.write_all(LAST.as_bytes()).await;
     text.push_str(&rest(&mut stream).await);
     text
@@ -82,8 +82,8 @@ fn length(head: &str) -> usize {
         .map_or(0, |line| line.parse().expect("a length"))
 }
 
-/// Without the two differences that are allowed: `Date`, which hyper takes from the machine and the fast path from the
-/// injected clock, and request ids that the service made up.
+/// The text without the two allowed differences: `Date`, which hyper takes from the machine and the fast path from the
+/// injected clock, and request ids that the service generated.
 fn comparable(text: &str) -> String {
     let lines = text.split("\r\n");
     let lines = lines.filter(|line| !line.starts_with("date: "));
@@ -102,8 +102,8 @@ fn without_made_up_id(line: &str) -> String {
     }
 }
 
-/// Sends the request by hyper and whole, at one moment; asserts that the responses are the same, and that only the second
-/// took the fast path, or neither. Returns the response and whether it did.
+/// Sends the request in pieces and whole, at the same moment. Asserts that the responses are the same and that the fast
+/// path answered either only the second or neither. Returns the response and whether the fast path answered.
 pub(crate) async fn assert_same_by_both(app: &TestApp, request: &[u8]) -> (String, bool) {
     let before = app.fast_path_total();
     let by_hyper = exchange(app, request, Delivery::InPieces).await;
@@ -147,7 +147,7 @@ async fn generated_requests_get_the_same_response_by_both_paths() {
         let status = &response[9..12];
         let is_hit =
             matches!(status, "200" | "304") && response.contains("cache-status: engage-bff; hit");
-        // A preferred type is chosen outside of the fast path.
+        // `prefer` is handled outside of the fast path.
         let is_choice = request.text.contains("&prefer=");
         let expected = request.is_plain && is_hit && !request.is_full_view && !is_choice;
         assert_eq!(is_taken, expected, "{}\n{response}", request.text);
@@ -161,7 +161,7 @@ async fn every_parameter_takes_the_fast_path_once_cached() {
     let app = TestApp::spawn().await;
     let by_kind = IdentifierKind::ALL.map(|kind| {
         let query = format!("{}={}", kind.as_str(), percent_encoded(value_of(kind)));
-        // National ids are refused in URLs, and a shop may not ask by `any`.
+        // National ids are refused in URLs, and a shop may not use `any`.
         let is_refused = matches!(
             kind,
             IdentifierKind::SocialSecurityNumber | IdentifierKind::Any
@@ -195,7 +195,7 @@ async fn hits_are_the_same_by_both_paths_as_they_age_and_go_stale() {
     ];
     // Starts compression.
     exchange(&app, requests[1].as_bytes(), Delivery::Whole).await;
-    // Points are fresh for 30 s and stale for as long. While the refresh is held back nothing changes.
+    // Points are fresh for 30 s and stale for another 30 s. Nothing changes while the refresh is held back.
     for (step, is_stale) in [(0, false), (20, false), (20, true)] {
         app.advance(Duration::from_secs(step));
         let hold = app.engage.hold(Endpoint::All);
@@ -206,7 +206,7 @@ async fn hits_are_the_same_by_both_paths_as_they_age_and_go_stale() {
         }
         hold.release();
     }
-    // Expired: a request waits for Engage, so that only hyper answers it.
+    // Expired: a request waits for Engage, so only hyper answers it.
     app.get_until(&format!("email={}", ALVA.email), |answer| answer.ttl() > 0)
         .await;
     app.advance(Duration::from_secs(3600));
@@ -227,7 +227,7 @@ async fn switched_off_it_is_never_taken_and_responses_are_the_same() {
     for more in [
         String::new(),
         "Accept-Encoding: gzip\r\n".to_owned(),
-        // Compressed by then.
+        // The response has been compressed by now.
         "Accept-Encoding: gzip\r\n".to_owned(),
         format!("If-None-Match: {etag}\r\n"),
         "No-Colon\r\n".to_owned(),
@@ -281,7 +281,7 @@ async fn pipelined_requests_are_answered_in_order_by_either_path() {
     ];
     let ids = ["known", "a", "known", "posted", "known", "b", "known"];
     let text = all.concat();
-    // Cut anywhere, so that pieces end and begin within heads, within the body, and between requests.
+    // The text is cut at many places, so that pieces end and begin within heads, within the body, and between requests.
     for cut in (1..text.len()).step_by(7) {
         let before = app.fast_path_total();
         let mut stream = connect(&app).await;
@@ -302,7 +302,7 @@ async fn pipelined_requests_are_answered_in_order_by_either_path() {
             seen.push(id_of(&answer(&mut stream).await));
         }
         assert_eq!(seen, ids, "cut at {cut}");
-        // hyper has finished, so that the fast path is taken again.
+        // hyper has finished, so the fast path is taken again.
         let before = app.fast_path_total();
         stream.write_all(known.as_bytes()).await.expect("sent");
         answer(&mut stream).await;
@@ -359,7 +359,7 @@ async fn responses_of_both_paths_are_in_the_same_metrics() {
     let (_, by) = whole.remove(taken.expect("the fast path"));
     assert_eq!(by.to_string(), "1");
     assert!(by_hyper.iter().all(|(name, _)| name != TAKEN));
-    // The request that accompanies the first piece, and its event.
+    // The request that accompanies the first piece, and its log event.
     for increases in [&mut by_hyper, &mut whole] {
         increases.retain(|(name, _)| !name.contains("/livez") && !name.contains("log_events"));
     }

@@ -1,4 +1,4 @@
-//! The limit of connections: which one is evicted for a new one, and what is answered where none is idle.
+//! The limit of connections: which one is evicted for a new one, and which requests are answered if none is idle.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn longest_idle_connection_is_evicted_for_a_new_one() {
     ask(&mut first, LIVEZ).await;
     let mut fourth = kept(&app).await;
     assert_eq!(rest(&mut second).await, "");
-    // One that has never sent anything is evicted as well.
+    // A connection that has never sent anything is evicted as well.
     let mut fifth = kept(&app).await;
     assert_eq!(rest(&mut third).await, "");
     for open in [&mut first, &mut fourth, &mut fifth] {
@@ -148,7 +148,7 @@ async fn silent_connections_do_not_delay_probes() {
     for _ in 0..RESERVE {
         silent.push(connect(&app).await);
     }
-    // Neither do others that have had their response and stay open.
+    // Idle connections that have had their response do not delay probes either.
     for _ in 0..RESERVE {
         let mut turned_away = connect(&app).await;
         let text = ask(&mut turned_away, &customer("")).await;

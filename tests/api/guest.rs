@@ -1,4 +1,4 @@
-//! `onUnavailable=guest`: where Engage is unavailable and nothing is cached, an answer about no customer.
+//! `onUnavailable=guest`: if Engage is unavailable and nothing is cached, a response without a customer.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -202,9 +202,9 @@ async fn guest_has_the_shape_of_every_answer() {
                 .filter(|part| known["freshness"][part].is_object())
                 .collect();
             assert_eq!(guest["degraded"], json!(asked), "{parts}");
-            // A tenant's own attributes are no keys of the answer.
+            // The tenant's own attributes are not fixed keys of the response.
             known["profile"]["attributes"] = json!({});
-            // What an answer may lack is null.
+            // Members that a response may lack are null.
             for optional in ["/profile/level", "/profile/homeStore", "/points"] {
                 assert_eq!(guest.pointer(optional), Some(&Value::Null), "{optional}");
                 *known.pointer_mut(optional).expect("a member") = Value::Null;
@@ -231,7 +231,7 @@ async fn cached_answer_wins_over_a_guest() {
     let stale = app.get(&alva()).await;
     stale.assert_stale_if_error();
     assert_eq!(stale.at("/contactId"), ALVA.id);
-    // Unless the caller accepts neither it nor the failure.
+    // Not if the caller accepts neither the cached data nor the failure.
     assert_guest(&app.get_with(&alva(), "stale-if-error=0").await);
 }
 
@@ -375,7 +375,7 @@ async fn guest_is_never_a_304() {
         let body = json!({"email": ALVA.email, "onUnavailable": "guest"}).to_string();
         let post = app.post(TILL).header("if-none-match", tag).body(body);
         assert_guest(&Answer::of(post).await);
-        // There is nothing that a caller could have a copy of.
+        // There is no customer of which the caller could have a copy.
         let get = app.customer(TILL, &alva()).header("if-match", tag);
         Answer::of(get)
             .await

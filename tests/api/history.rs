@@ -34,7 +34,7 @@ const ACCOUNT_CALLS: usize = match API {
     ApiVersion::V2 => 0,
 };
 
-/// Calls of the part's endpoint that its history of Alva costs, who has two accounts.
+/// The calls of the part's endpoint that Alva's history costs: Alva has two accounts.
 fn calls_of(part: &str) -> usize {
     if part == TRANSACTIONS && API == ApiVersion::V3 {
         2
@@ -48,7 +48,7 @@ fn alva(parts: &str) -> String {
     format!("contactId={}&parts={parts}", ALVA.id)
 }
 
-/// With the overview cached, so that the next calls are for the history only.
+/// A service with the overview cached, so that the next calls are only for the history.
 async fn app() -> TestApp {
     let app = TestApp::spawn().await;
     app.get(&alva("none")).await.assert_ok();
@@ -64,7 +64,7 @@ fn each(answer: &Answer, list: &str, key: &str) -> Vec<Value> {
     items.into_iter().map(|item| item[key].clone()).collect()
 }
 
-/// With each number as a double, whose text has no trailing zeros.
+/// The value with each number as a double, whose text has no trailing zeros.
 fn numbers_as_read(value: &Value) -> Value {
     let mut value = value.clone();
     for (_, member) in value.as_object_mut().expect("an object") {
@@ -75,7 +75,7 @@ fn numbers_as_read(value: &Value) -> Value {
     value
 }
 
-/// Asserts that the part can't be had, and that nothing else is missing.
+/// Asserts that the part is missing, and that nothing else is.
 #[track_caller]
 fn assert_missing(answer: &Answer, part: &str) {
     assert_eq!(answer.assert_ok().at(&format!("/{part}")), Value::Null);
@@ -137,7 +137,7 @@ async fn transactions_say_which_points_are_pending_and_until_when() {
     assert_eq!(answer.at("/degraded"), json!([]));
     let as_of = answer.at("/freshness/pointTransactions/asOf");
     assert_eq!(as_of, "2026-11-23T12:00:00.000Z");
-    // What is pending is decided by the moment of the response.
+    // The moment of the response decides which points are pending.
     app.advance(Duration::from_secs(7 * 24 * 60 * 60 - 1));
     let answer = app.get(&alva(TRANSACTIONS)).await;
     assert_eq!(answer.at("/pointTransactions/items/0/pending"), json!(true));
@@ -215,7 +215,7 @@ async fn contact_without_history_has_empty_lists_and_no_summary() {
     let empty = json!({"items": [], "next": null, "truncated": false});
     assert_eq!(answer.assert_ok().at("/pointTransactions"), empty);
     assert_eq!(answer.at("/redeemedVouchers"), empty);
-    // Engage has computed none, which is known.
+    // It is known that Engage has computed none.
     assert_eq!(answer.at("/purchases"), Value::Null);
     assert_eq!(answer.at("/degraded"), json!([]));
     assert_ne!(answer.at("/freshness/purchases"), Value::Null);
@@ -234,7 +234,7 @@ async fn history_is_cached_for_its_lifetime() {
         })
         .await;
         app.get(&alva(part)).await.assert_ok();
-        // Shortened at random by a tenth.
+        // Lifetimes are shortened at random by up to a tenth.
         app.advance(Duration::from_secs(89));
         let cached = app.get(&alva(part)).await;
         cached.assert_ok().assert_hit();

@@ -59,7 +59,7 @@ async fn assert_match(lookup: Value, key: &str, values: &[Value]) {
     }
 }
 
-/// JSON that is no string, and strings with deceptive contents.
+/// JSON values that are not strings, and strings with deceptive contents.
 fn of_wrong_type() -> Vec<Value> {
     vec![
         json!({"value": "x"}),

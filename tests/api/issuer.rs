@@ -34,7 +34,7 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    /// With a new key, whose public half is published in a file.
+    /// An issuer with a new key, whose public half is published in a file.
     pub(crate) fn new() -> Self {
         let name = format!("engage-bff-test-{}.jwks", uuid::Uuid::new_v4());
         let issuer = Self::with("one", std::env::temp_dir().join(name));

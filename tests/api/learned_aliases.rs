@@ -1,5 +1,5 @@
 //! Learned aliases (`identifiers.unique`): a cached contact is found by the other identifiers that its profile shows,
-//! without a call to Engage, and by nothing else.
+//! without a call to Engage. Other identifiers do not lead to it.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) const KINDS: [IdentifierKind; 4] = [
     IdentifierKind::SocialSecurityNumber,
 ];
 
-/// A service for which these kinds are unique.
+/// A service configured with these kinds as unique.
 pub(crate) async fn with_unique(kinds: &[IdentifierKind]) -> TestApp {
     TestApp::with(|config| {
         config.identifiers.unique = kinds.to_vec();
@@ -64,7 +64,7 @@ pub(crate) fn identifiers(of: FixtureContact) -> [(&'static str, &'static str); 
     ]
 }
 
-/// Asserts that Engage is asked, and answers.
+/// Asserts that the look-up calls Engage. Returns the response.
 pub(crate) async fn assert_asked(app: &TestApp, kind: &str, value: &str) -> Answer {
     app.engage.reset_log();
     let answer = by(app, kind, value).await;
@@ -121,7 +121,7 @@ async fn identifiers_of_kinds_that_are_not_listed_cost_a_call() {
             let calls = usize::from(kind != unique.as_str());
             assert_eq!(app.engage.total_calls(), calls, "{kind}");
         }
-        // Engage's reading of such a value is not ours to know.
+        // It is not known how Engage reads such a value.
         assert_asked(&app, "any", ALVA.email).await.assert_ok();
     }
 }
@@ -154,7 +154,7 @@ async fn learned_alias_does_not_answer_for_another_contact_type() {
         answer.assert_problem(404, "ContactNotFound");
         assert_eq!(app.engage.total_calls(), 1, "{kind}");
     }
-    // A Contact and a Member with one address are no conflict.
+    // A Contact and a Member with the same address are not in conflict.
     app.engage.contact(BO.id).email(ALVA.email);
     app.customers
         .drop_negatives()
@@ -243,7 +243,7 @@ async fn nothing_is_learned_from_hidden_unreadable_or_ambiguous_fields() {
         app.engage.contact(ALVA.id).attribute(attribute, shown);
         hold(&app, ALVA).await;
         assert_asked(&app, kind, asked).await;
-        // The others are learned all the same.
+        // The other identifiers are still learned.
         app.engage.reset_log();
         for (other, value) in identifiers(ALVA) {
             if other != kind {
@@ -274,10 +274,10 @@ async fn refreshed_profile_renews_its_learned_aliases() {
         by(&app, "email", ALVA.email).await.assert_ok().assert_hit();
         assert_eq!(app.engage.total_calls(), 0);
     }
-    // Not beyond the windows of the profile.
+    // Not beyond the stale windows of the profile.
     app.advance(Duration::from_secs(95));
     assert_asked(&app, "email", ALVA.email).await.assert_ok();
-    // A stale one starts a refresh, as any.
+    // A stale profile starts a refresh, as usual.
     app.advance(Duration::from_secs(65));
     app.engage.reset_log();
     let stale = by(&app, "mobilePhone", ALVA.phone).await;
@@ -291,7 +291,7 @@ async fn fresh_profile_by_a_learned_alias_is_resolved() {
     let fresh = json!({"email": ALVA.email, "parts": [], "fresh": ["profile"]});
     app.lookup(fresh.clone()).await.assert_ok();
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
-    // A duplicate of which memory knows nothing.
+    // A duplicate that is not cached.
     app.engage.contact(DORA.id).email(ALVA.email);
     app.lookup(fresh)
         .await

@@ -1,4 +1,4 @@
-//! Several contacts share an identifier: which ones is named to clients with `customer:read:full`, by id and type.
+//! Several contacts share an identifier: clients with `customer:read:full` see which ones, by id and type.
 
 use std::time::Duration;
 
@@ -227,7 +227,7 @@ async fn unreadable_lists_name_whom_they_can() {
         let app = TestApp::spawn().await;
         app.engage.fault(Endpoint::Overview, several(&list));
         let answer = app.get(SHARED).await;
-        // A contact that does not bear the identifier is none, whatever Engage lists.
+        // A contact that does not have the identifier is not a candidate, whatever Engage lists.
         assert_eq!(candidates(&answer).len(), expected, "{list}");
         assert!(!answer.text().contains(ALVA.id), "{}", answer.text());
     }

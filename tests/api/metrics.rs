@@ -1,4 +1,4 @@
-//! What is counted of responses: each part, each client, and how long problems took.
+//! The metrics of responses: each part, each client, and the duration of problems.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn by_id(more: &str) -> String {
     format!("contactId={}{more}", ALVA.id)
 }
 
-/// How often a part was served in that way.
+/// How often a part was served with this outcome.
 async fn parts(app: &TestApp, part: &str, outcome: &str) -> f64 {
     let name = "engage_bff_parts_served_total";
     metric(
@@ -31,7 +31,7 @@ async fn parts(app: &TestApp, part: &str, outcome: &str) -> f64 {
     .await
 }
 
-/// How often a client's request ended like that.
+/// How often a client's request ended with this outcome.
 async fn requests(app: &TestApp, client: &str, outcome: &str) -> f64 {
     let name = "engage_bff_client_requests_total";
     metric(

@@ -1,4 +1,4 @@
-//! A 403 says what the credential lacks, in its member `missing` and in its challenge (RFC 6750, 3).
+//! A 403 names what the credential lacks, in its member `missing` and in its challenge (RFC 6750, 3).
 
 use engage_simulator::fixtures::{ALVA, BO};
 use serde_json::json;
@@ -44,7 +44,7 @@ async fn refused_client_learns_the_scope_that_its_key_lacks() {
         let answer = Answer::of(app.post_to(path, READER).body("{}")).await;
         assert_lacks(&answer, scope, KEY, Some(scope));
     }
-    // No scope helps against a kind of identifier that the client may not use.
+    // No scope helps if the client may not use the kind of identifier.
     let by_national_id = json!({"socialSecurityNumber": ALVA.national_id});
     let answer = app.lookup_as(SHOP, by_national_id).await;
     assert_lacks(&answer, "socialSecurityNumber", KEY, None);
@@ -72,7 +72,7 @@ async fn refused_shopper_learns_whether_token_or_key_lacks_the_scope() {
         let answer = Answer::of(request.header("authorization", token(scopes))).await;
         assert_lacks(&answer, missing, BEARER, Some(missing));
     }
-    // The full view is for keys alone, and the reader's key has no scope for fresh data.
+    // The full view is only for keys, and the reader's key has no scope for fresh data.
     for (key, query, missing) in [
         (TILL, "?view=full", "customer:read:full"),
         (READER, "?fresh=points", "customer:fresh"),

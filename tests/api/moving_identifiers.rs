@@ -1,9 +1,11 @@
-//! Look-ups by identifiers that move between contacts, interleaved with changes, webhooks, purges and time, while aliases
-//! are learned. Each answer is compared with the simulator's world, of which all states are known: it may be about a
-//! contact that had the identifier within the windows of P2 and the overview's lag, and not before the last invalidation.
+//! Look-ups by identifiers that move between contacts, interleaved with changes, webhooks, purges and the passing of
+//! time, while aliases are learned. Each response is compared with the simulator's world, all of whose states are
+//! known: it may be about a contact that had the identifier within the windows of P2 and the overview's lag, and not
+//! before the last invalidation.
 //!
-//! It fails at a service that ignores conflicts, learns without the contact type, believes a learned alias without
-//! comparing it with the profile, or keeps what `/contacts/id` said although a profile read alone contradicts it.
+//! The test fails if the service ignores conflicts, learns without the contact type, trusts a learned alias without
+//! comparing it with the profile, or keeps the result of `/contacts/id` although a profile from its entity endpoint
+//! contradicts it.
 //!
 //! ```text
 //! scripts/learned-aliases                      1,000,000 look-ups
@@ -81,13 +83,13 @@ async fn a_million_lookups_of_moving_identifiers_find_no_wrong_contact() {
     println!("{counts:?}, {calls} calls to Engage");
 }
 
-/// Makes the look-ups and judges each. Returns how they ended, and how many calls they cost.
+/// Makes the look-ups and judges each. Returns their outcomes, and the number of calls that they cost.
 async fn run(plan: &Plan) -> (Counts, usize) {
     fastrand::seed(plan.seed);
     let app = service().await;
     let mut people = People::create(&app.engage);
     let mut truth = Truth::new(people.state(), WINDOW, LAG);
-    // What the overview knew before the first move.
+    // The overview's data from before the first move.
     app.advance(LAG);
     truth.advance(LAG);
     let (mut counts, mut calls) = (Counts::default(), 0);
@@ -101,12 +103,12 @@ async fn run(plan: &Plan) -> (Counts, usize) {
                 .unwrap_or_else(|why| panic!("LEARNED_SEED={seed}, look-up {made}: {why}"));
             made += 1;
         }
-        // What these showed binds those that begin later.
+        // What these responses showed counts for look-ups that begin later.
         for (id, claims) in outcomes.iter().flat_map(|outcome| &outcome.found) {
             truth.note_shown(people.person(*id).expect("a contact"), claims);
         }
         let pause = Duration::from_millis(fastrand::u64(0..plan.pause));
-        // Seldom everything has expired.
+        // Rarely everything has expired.
         let pause = match fastrand::u32(0..200) {
             0 => WINDOW,
             _ => pause,
@@ -133,7 +135,7 @@ async fn service() -> TestApp {
         config.engage.custom_key = Some(CustomKeyField::MemberNumber);
         config.telemetry.digest_key = Some(people::DIGEST_KEY.into());
         "warn".clone_into(&mut config.telemetry.log);
-        // Stale data is no older than without faults, so one window holds for all.
+        // Stale data is not older than data without faults, so one window applies to all.
         config.engage.overview_lag = LAG;
         config.cache.stale_if_error = config.cache.stale_while_revalidate;
         config.server.request_timeout = Duration::from_secs(60);
@@ -151,7 +153,7 @@ struct Outcome {
     found: Result<(ContactId, Vec<Claim>), customer::Error>,
 }
 
-/// Makes these look-ups at once, and changes the world meanwhile.
+/// Makes these look-ups concurrently, and changes the world in the meantime.
 async fn batch(
     app: &TestApp,
     people: &mut People,
@@ -259,7 +261,7 @@ fn judge(
         }
         Err(customer::Error::Upstream(engage::Error::NotFound)) => counts.not_found += 1,
         Err(customer::Error::Upstream(engage::Error::MultipleMatches(_))) => counts.ambiguous += 1,
-        // It moved between the resolution and the profile.
+        // The identifier moved between the resolution and the profile.
         Err(customer::Error::Upstream(engage::Error::IdentityMismatch)) => counts.mismatches += 1,
         Err(error) => return Err(format!("{wanted:?}: {error:?}")),
     }

@@ -26,7 +26,7 @@ fn names(answer: &Answer) -> Value {
     accounts.map(|account| account["name"].clone()).collect()
 }
 
-/// The age of the list: the metrics write when it was read, or 0.
+/// The age of the list. The metrics contain the time at which it was read, or 0.
 async fn age(app: &TestApp) -> Option<f64> {
     let metrics = app.operations("/metrics").await;
     let name = "engage_bff_engage_point_definitions_read_timestamp_seconds ";
@@ -49,7 +49,7 @@ async fn named() -> TestApp {
 }
 
 impl TestApp {
-    /// Waits until the service has read the definitions so many times, and has taken over the last list.
+    /// Waits until the service has read the definitions this many times and has stored the last list.
     async fn read_definitions(&self, times: usize) {
         self.engage
             .wait_for_calls(Endpoint::PointDefinitions, times)
@@ -67,7 +67,7 @@ impl TestApp {
         self.engage.calls(Endpoint::PointDefinitions)
     }
 
-    /// Advances the clock, and gives the background work time to see it.
+    /// Advances the clock, and lets the background work run.
     async fn pass(&self, time: Duration) {
         self.advance(time);
         let_requests_arrive().await;
@@ -85,7 +85,7 @@ async fn accounts_bear_the_names_of_their_definitions() {
     let points = soon.as_array().expect("a list").iter();
     let mut points = points.filter(|item| item["kind"] == "points");
     assert_eq!(points.next().expect("points")["name"], "Bonus");
-    // What is cached keeps them, in either view, without a further call.
+    // The cached response keeps them, in either view, without a further call.
     for view in ["full", "storefront"] {
         let query = format!("contactId={}&view={view}", ALVA.id);
         let answer = app.get(&query).await;
@@ -124,7 +124,7 @@ async fn no_request_waits_for_names_and_a_refresh_adds_them() {
     assert_eq!(answer.at("/degraded"), json!([]));
     hold.release();
     app.settled().await;
-    // Stored without names; the next fetch has them.
+    // The record was stored without names; the next fetch adds them.
     let cached = app.get(&format!("contactId={}", ALVA.id)).await;
     cached.assert_hit();
     assert_eq!(names(&cached), json!([null, null]));
@@ -314,7 +314,7 @@ async fn definitions_wait_for_people_and_one_call_runs_at_a_time() {
     .await;
     app.read_definitions(1).await;
     app.pass(ALMOST_A_DAY).await;
-    // A person's call occupies the only permit, and another person waits for it.
+    // An interactive call occupies the only permit, and another one waits for it.
     let hold = app.engage.hold(Endpoint::Overview);
     let first = app.spawn_get(&format!("contactId={}&parts=none", ALVA.id));
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
@@ -333,7 +333,7 @@ async fn definitions_wait_for_people_and_one_call_runs_at_a_time() {
     app.engage
         .wait_for_calls(Endpoint::PointDefinitions, 2)
         .await;
-    // However long it takes, it is the only one.
+    // However long it takes, no second call starts.
     app.advance(Duration::from_secs(8));
     let_requests_arrive().await;
     assert_eq!(app.definition_calls(), 2);
@@ -362,7 +362,7 @@ async fn unknown_default_definition_is_logged_once_a_day() {
     assert_eq!(events(what)[0]["alarm"], true);
     app.pass(HOUR * 2).await;
     assert_eq!(logs().matches(what).count(), 1);
-    // Its balance is shown all the same: accounts are what counts.
+    // Its balance is still shown: only the accounts matter.
     let answer = app.get(&fresh()).await;
     assert_eq!(names(&answer), json!([null, "Eco"]));
     assert_eq!(answer.at("/points/balance"), json!(317.5));

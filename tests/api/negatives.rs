@@ -54,7 +54,7 @@ async fn malformed_identifier_refused_by_engage_is_cached() {
         "InvalidContactId",
         "InvalidSearchQuery",
     ] {
-        // With a contact type of the caller's own: a refused default is the operator's fault.
+        // With a contact type given by the caller, because a refused default is the operator's fault.
         let query = format!("email={code}@example.com&contactType=Member");
         let refusal = Fault::Status(400, json!({"errorCode": code, "message": "no"}));
         app.engage.fault_times(Endpoint::Overview, refusal, 1);

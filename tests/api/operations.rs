@@ -157,7 +157,7 @@ async fn data_and_operations_listeners_do_not_serve_each_others_routes() {
     let app = TestApp::spawn().await;
     let target = format!("/customer?contactId={}", ALVA.id);
     let request = app.operations_request(&target).header("x-api-key", TILL);
-    // Not as in the document of the data listener, with which an `Answer` is compared.
+    // Sent without the usual check against the document of the data listener.
     let response = request.send().await.expect("an answer");
     assert_eq!(response.status(), 404);
     let text = response.text().await.expect("a problem");

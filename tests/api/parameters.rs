@@ -77,7 +77,7 @@ async fn invalid_query_parameter_is_400_naming_it() {
     ] {
         let answer = app.get(&query).await;
         if parameter == INPUT {
-            // The parameter's name is a harmless word, so the detail contains it.
+            // The parameter's name is an ordinary word, so the detail contains it.
             answer.assert_problem(400, "InvalidParameter");
             let detail = format!("{INPUT}: unknown parameter");
             assert_eq!(answer.at("/detail"), detail, "{query}");
@@ -352,7 +352,7 @@ async fn view_channel_and_expiring_within_accept_only_documented_values() {
             .await
             .assert_ok();
     }
-    // Alva's: a promotion in 8 days, points and a voucher in 38, another voucher in 53.
+    // Alva's items: a promotion in 8 days, points and a voucher in 38, another voucher in 53.
     for (window, soon) in [("7d", 0), ("9d", 1), ("60d", 5)] {
         let answer = app
             .get(&format!("contactId={id}&expiringWithin={window}"))

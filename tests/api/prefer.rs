@@ -1,4 +1,5 @@
-//! `prefer`: the only contact with an identifier, whatever its type; of several the only one of the preferred type.
+//! `prefer`: the only contact with an identifier, whatever its type; if there are several, the only one of the
+//! preferred type.
 
 mod doubt;
 
@@ -217,7 +218,7 @@ async fn shopper_is_found_by_its_own_email_alone() {
     get(by_email.clone(), &other)
         .await
         .assert_problem(404, "ContactNotFound");
-    // A token that names one of them by its id: there is nothing to choose.
+    // A token that names one of them by its id leaves nothing to choose.
     let by_id = json!({"contactId": DINA.id, "email": DORA.email, "email_verified": true});
     let own = get(by_id.clone(), "/customer/me?prefer=Member").await;
     assert_found(&own, DINA.id);
@@ -246,7 +247,7 @@ async fn fresh_profile_resolves_and_chooses_anew() {
     let fresh = app.get(&format!("{MEMBER}&fresh=profile")).await;
     assert_found(&fresh, DINA.id);
     fresh.assert_cache_status("engage-bff; fwd=request; stored");
-    // What was learned holds for requests that are not fresh.
+    // Requests that are not fresh still use the learned result.
     assert_found(&app.get(MEMBER).await, DINA.id);
     app.engage.contact(DORA.id).email("dora@example.com");
     let alone = app.get(&format!("{CONTACT}&fresh=profile")).await;
@@ -336,7 +337,7 @@ async fn moved_email_is_followed_after_a_webhook() {
     assert_found(&app.get(&query).await, BO.id);
     app.engage.contact(DORA.id).email(ALVA.email);
     app.engage.webhooks_settled().await;
-    // An alias may be outdated within its lifetime, as every other.
+    // Like every alias, this one may be outdated within its lifetime.
     app.advance(EXPIRED);
     assert_found(&app.get(&query).await, DORA.id);
 }
@@ -414,7 +415,7 @@ async fn hidden_identifier_contradicts_no_choice() {
         assert_found(&app.get(CONTACT).await, DINA.id);
     }
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
-    // What Engage listed is believed for no longer than a negative entry.
+    // The list from Engage is trusted for no longer than a negative entry.
     app.advance(Duration::from_secs(31));
     app.get(MEMBER).await.assert_ok();
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 2);

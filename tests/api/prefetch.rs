@@ -1,4 +1,4 @@
-//! `POST /customer/prefetch`: the customer is cached before it is asked for, and the response says nothing of it.
+//! `POST /customer/prefetch`: the customer is cached before a look-up, and the response does not say whether it exists.
 
 use engage_bff::config::Config;
 use engage_simulator::{
@@ -37,7 +37,7 @@ async fn counted(app: &TestApp, outcome: &str) -> u64 {
     count.parse().expect("a number")
 }
 
-/// Waits until so many prefetches had this outcome.
+/// Waits until this many prefetches had this outcome.
 async fn until(app: &TestApp, outcome: &str, number: u64) {
     for _ in 0..200 {
         if counted(app, outcome).await == number {
@@ -109,7 +109,7 @@ async fn response_is_the_same_whatever_the_identifier_leads_to() {
         json!({"email": DORA.email}),
         json!({"email": "unknown2@example.com"}),
         json!({"email": "unknown3@example.com"}),
-        // The enumeration guard is tripped by now.
+        // By now the enumeration guard has been tripped.
         json!({"email": "unknown4@example.com"}),
     ] {
         let mut answer = prefetch(&app, SHOP, &body).await;
@@ -269,7 +269,7 @@ async fn prefetches_beyond_the_bound_are_dropped_and_cost_nothing() {
     let_requests_arrive().await;
     assert_eq!(app.engage.total_calls(), 16);
     assert_eq!(counted(&app, "dropped").await, 14);
-    // Another client has its own.
+    // Another client has a bound of its own.
     accepted(&app, READER, &json!({"contactId": ids[35], "parts": []})).await;
     app.engage.wait_for_calls(Endpoint::Overview, 17).await;
     hold.release();

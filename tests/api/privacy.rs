@@ -1,5 +1,5 @@
-//! Data that never leaves: personal data in logs and errors, the national id and internal keys in answers, the
-//! whereabouts of contacts with a protected identity.
+//! Data that never leaves the service: personal data in logs and errors, the national id and internal keys in
+//! responses, the whereabouts of contacts with a protected identity.
 
 use std::time::Duration;
 
@@ -152,7 +152,7 @@ async fn send_malformed(app: &TestApp, id: &str) -> Vec<Answer> {
     ]
 }
 
-/// Bytes that never become a request.
+/// Sends bytes that are not a request.
 async fn send_garbage(app: &TestApp) {
     for request in [
         format!("GET /customer?email={EMAIL} HTTP/9.9\r\n\r\n"),

@@ -1,4 +1,4 @@
-//! What a program reads from a problem: the parameter that is refused, and whether the same request may succeed later.
+//! What a program reads from a problem: the refused parameter, and whether the same request may succeed later.
 
 use engage_simulator::{
     Endpoint, Fault,

@@ -1,4 +1,4 @@
-//! Reloads: what changes at once, what goes on, and what changes nothing.
+//! Reloads: what changes at once, what continues, and what changes nothing.
 
 mod limits;
 mod model;
@@ -42,7 +42,7 @@ async fn post_reload(app: &TestApp) -> Answer {
     operate(app, Method::POST, "/reload", "").await
 }
 
-/// What the operators' `/readyz` says of reloads.
+/// What `/readyz` reports to operators about reloads.
 async fn reported(app: &TestApp) -> Value {
     app.operations("/readyz").await.at("/reload")
 }
@@ -173,7 +173,7 @@ async fn settings_that_need_a_restart_are_named_and_stay_as_they_were() {
         json!({"changed": ["auth.clients[reader]"], "needsRestart": needing})
     );
     assert_eq!(status(&app, READER).await, 401);
-    // As long as they differ.
+    // They are named for as long as they differ.
     let again = post_reload(&app).await;
     assert_eq!(
         again.json(),

@@ -42,7 +42,7 @@ async fn fresh_request_by_a_shared_email_is_409() {
             }
             let answer = app.get(&format!("{}&fresh={fresh}", alvas_email())).await;
             answer.assert_problem(409, "MultipleMatches");
-            // No overview reverts what the cache has learned.
+            // No overview undoes what the cache has learned.
             for _ in 0..5 {
                 let answer = app.get(&alvas_email()).await;
                 answer.assert_problem(409, "MultipleMatches");

@@ -1,5 +1,5 @@
-//! The route table over real HTTP: each route answers its method to a request that shows what the route needs, every
-//! other method of its path is a 405 with the right `Allow`, and the log event has the path's template.
+//! The route table over real HTTP: each route answers its method to a request with the credential that the route needs,
+//! every other method of its path is a 405 with the right `Allow`, and the log event contains the path's template.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, TILL, TestApp, logs, wait_until};
 
 const OPERATOR: &str = "an-operators-token";
-/// The bucket of events of callers that are not identified is full again.
+/// By then the limit for events of unidentified callers allows its whole burst again.
 const REFILL: Duration = Duration::from_secs(60);
 const METHODS: [Method; 8] = [
     Method::GET,
@@ -166,7 +166,7 @@ async fn each_route_answers_and_is_logged_by_its_template() {
             let expected = match (route.access, route.path) {
                 // The body has no signature.
                 (Access::Signature, _) => 401,
-                // The key is no shopper's token.
+                // The key is not a shopper's token.
                 (_, "/customer/me") => 403,
                 _ if route.method == Method::PUT || route.method == Method::DELETE => 204,
                 (_, "/cache/purge" | "/customer/changed") => 204,

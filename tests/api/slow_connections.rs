@@ -1,8 +1,8 @@
-//! A thousand connections at once whose peers stop in the middle: other requests are answered, and the connections end by
-//! their time-outs. The only waits are the configured time-outs; how long hits take is not measured.
+//! A thousand concurrent connections whose peers stop in the middle: other requests are answered, and the time-outs end
+//! the connections. The only waits are the configured time-outs; how long hits take is not measured.
 //!
-//! Both ends of each connection are in this process, so these tests need some 2,100 descriptors: more
-//! than the soft limit of many shells, `ulimit -n 4096` does.
+//! Both ends of each connection are in this process, so these tests need some 2,100 descriptors. That is more than the
+//! soft limit of many shells; `ulimit -n 4096` is enough.
 
 use std::{io, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
 const MANY: usize = 1000;
 /// The number of peers that read nothing: each fills megabytes of the system's buffers before the service notices.
 const DEAF: usize = 10;
-/// How many other requests are made meanwhile.
+/// The number of other requests made in the meantime.
 const HITS: usize = 50;
 /// Long enough to open all connections and make the other requests; short enough to wait for.
 const HELD_FOR: Duration = Duration::from_secs(3);
@@ -38,7 +38,7 @@ async fn begin_many(app: &TestApp, start: &[u8]) -> Vec<TcpStream> {
     held
 }
 
-/// Other requests are answered from memory, on one connection and on new ones.
+/// Asserts that other requests are answered from memory, on one connection and on new ones.
 async fn others_are_answered(app: &TestApp) {
     let mut stream = connect(app).await;
     for _ in 0..HITS {
@@ -58,7 +58,7 @@ fn is_open(stream: &TcpStream) -> bool {
     ended.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// What arrived on each connection until the service closed it.
+/// The bytes that arrived on each connection until the service closed it.
 async fn ends(held: Vec<TcpStream>) -> Vec<String> {
     join_all(
         held.into_iter()
@@ -122,7 +122,7 @@ async fn clients_that_read_nothing_block_no_one_and_are_disconnected() {
     for _ in 0..DEAF {
         held.push(begin(&app, requests.as_bytes()).await);
     }
-    // Nothing is read, so at last nothing more is taken either.
+    // The peer reads nothing, so the service eventually reads nothing more either.
     let floods = held.iter_mut().map(|stream| async {
         loop {
             if let Err(error) = stream.write_all(requests.as_bytes()).await {

@@ -40,7 +40,7 @@ async fn absolute_target_is_accepted_like_a_path() {
         format!("http://[2001:db8::1]:80{}", cached()),
         "http://shop.example.com/livez".to_owned(),
     ] {
-        // Whatever `Host` says (RFC 9112, 3.2.2).
+        // The target counts, whatever `Host` says (RFC 9112, 3.2.2).
         for host in ["shop.example.com", "other.example.com", "bff"] {
             let text = exchange(&app, &get(&target, &format!("Host: {host}\r\n"))).await;
             assert!(text.starts_with("HTTP/1.1 200 "), "{target}: {text}");
@@ -149,7 +149,7 @@ async fn invalid_host_is_a_400_and_any_valid_one_is_accepted() {
     }
 }
 
-/// What hyper's parser refuses: the request, the status and the code.
+/// Requests that hyper's parser refuses, each with its status and code.
 fn malformed() -> Vec<(String, u16, &'static str)> {
     let with = |headers: &str| format!("GET /livez HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
     let no_request = |request: &str| (request.to_owned(), 400, "InvalidParameter");
@@ -229,7 +229,7 @@ async fn malformed_head_is_refused_with_a_problem_like_any_other() {
     }
     let counted = app.operations("/metrics").await;
     assert!(counted.text().contains("code=\"HeadTooLarge\""));
-    // The limit of log events drops most of these, and lets this one pass after a while.
+    // The limit of log events drops most of these; after a while it allows this one.
     app.advance(Duration::from_secs(60));
     let (request, status, code) = malformed().pop().expect("one");
     assert_full(&exchange(&app, &request).await, status, code);

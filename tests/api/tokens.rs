@@ -91,7 +91,7 @@ async fn get(app: &TestApp, token: &str, target: &str) -> Answer {
     .await
 }
 
-/// Everything of an answer that must not differ from another answer.
+/// Everything in a response that must not differ from another response.
 fn comparable(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
     let mut headers: Vec<_> = answer
         .headers

@@ -1,5 +1,5 @@
-//! Traces over OTLP: what a span says, whose trace it belongs to, which requests are traced, and that no request waits
-//! for the collector.
+//! Traces over OTLP: the contents of spans, the trace that each belongs to, which requests are traced, and that no
+//! request waits for the collector.
 
 mod collector;
 mod content;

@@ -1,5 +1,5 @@
-//! What the log says of calls that fail: the first failure with the request that caused it, then a count every ten
-//! seconds, one message for each cause, and an event when Engage answers again.
+//! Log events about calls that fail: the first failure with the request that caused it, then a count every ten seconds;
+//! one message for each cause; and an event when Engage answers again.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ async fn repeated_failures_are_logged_at_once_then_counted_every_ten_seconds() {
     assert_eq!(second["request_id"], "failed-11");
     assert_eq!(second["error"], first[0]["error"]);
 
-    // Another error of the group is another event, and a quiet window ends the counting.
+    // Another error of the group is another event, and a window without failures ends the counting.
     app.engage
         .fault(Endpoint::Overview, Fault::Status(501, json!("no")));
     assert_eq!(look_up(&app, &ids[12], "other").await, 502);

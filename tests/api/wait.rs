@@ -1,4 +1,4 @@
-//! `wait`: a caller that waits for less time than the service lets it. The shared call goes on without it.
+//! `wait`: a caller that waits for less time than the service's limit. The shared call continues without it.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn alva() -> String {
     format!("email={}", ALVA.email)
 }
 
-/// The answer to a request, which must not come before `WAIT` has passed.
+/// The response to a request, which must not arrive before `WAIT` has passed.
 async fn after_wait(app: &TestApp, request: RequestBuilder) -> Answer {
     let pending: JoinHandle<Answer> = tokio::spawn(Answer::of(request));
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
@@ -55,7 +55,7 @@ async fn wait_ends_the_request_on_every_route_and_the_call_fills_the_cache() {
         assert_eq!(late.at("/retryable"), true);
         let calls = app.engage.calls(Endpoint::Overview);
         hold.release();
-        // What the same call answers.
+        // The result of the same call.
         let again = match route {
             "me" => format!("contactId={}", ALVA.id),
             _ => alva(),
@@ -86,7 +86,7 @@ async fn stale_data_is_served_after_the_wait_because_engage_is_slow() {
     app.engage.reset_log();
     let _hold = app.engage.hold(Endpoint::All);
     let stale = after_wait(&app, app.customer(TILL, &format!("{}&wait=150", alva()))).await;
-    // Engage has not failed, and no alarm of failures should count it.
+    // Engage has not failed, so no alarm about failures may count this.
     stale.assert_stale_if_slow();
     assert_ne!(stale.at("/degraded"), json!([]));
 }

@@ -1,4 +1,4 @@
-//! Envelopes that no client would send, and look-ups that are nothing of the kind.
+//! Envelopes that no client would send, and elements that are not look-ups.
 
 use engage_simulator::fixtures::ALVA;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The limits of a client count for each look-up of a batch, and a batch is bounded itself.
+//! The limits of a client apply to each look-up of a batch, and the batch itself is bounded too.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{PATH, Reader, batch, by_id, counted, for_all, send, statuses};
 use crate::harness::{Answer, READER, SHOP, TILL, TestApp, let_requests_arrive, logs, wait_until};
 
-/// With the scope for every client, and a changed shop.
+/// The defaults with the batch scope for every client, and a changed shop.
 fn shop(change: impl FnOnce(&mut ClientConfig)) -> impl FnOnce(&mut Config) {
     |config| {
         for_all(config);
@@ -93,7 +93,7 @@ async fn known_contacts_pass_the_guard_however_many_they_are() {
 async fn unfinished_look_ups_count_as_unknown_for_the_guard() {
     let app = TestApp::with(shop(|shop| shop.unknown_per_minute = Some(12))).await;
     let hold = app.engage.hold(Endpoint::Overview);
-    // One batch whose caller leaves, and one whose deadline passes.
+    // One batch whose caller disconnects, and one whose deadline passes.
     let body = json!({"lookups": unknown(0..50)});
     let left = Reader::open(&app, SHOP, &body).await;
     app.engage.wait_for_calls(Endpoint::Overview, 8).await;
@@ -213,13 +213,13 @@ async fn batch_leaves_half_of_the_burst_to_people() {
     }
     let_requests_arrive().await;
     assert_eq!(app.engage.total_calls(), 5);
-    // The clock stands still: these wait for nothing.
+    // The clock stands still, so these are answered without waiting.
     for id in &ids[20..25] {
         app.get_as(READER, &format!("contactId={id}&parts=none"))
             .await
             .assert_ok();
     }
-    // The rest takes what is refilled above the half.
+    // The rest is sent as the budget refills above the half.
     let _clock = app.run_clock();
     for _ in 5..20 {
         assert_eq!(reader.next().await.expect("a line")["status"], json!(200));

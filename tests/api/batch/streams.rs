@@ -1,4 +1,4 @@
-//! The response as a stream: old clients, slow ones, those that leave, and a service that ends.
+//! The response as a stream: old clients, slow ones, those that disconnect, and a service that shuts down.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     wire::{PATIENCE, answer, connect, customer, rest},
 };
 
-/// A request on the wire.
+/// The bytes of a request.
 fn request(version: &str, body: &serde_json::Value) -> String {
     let body = body.to_string();
     format!(
@@ -62,7 +62,7 @@ async fn connection_is_kept_after_the_last_line() {
     let batch = request("HTTP/1.1", &body);
     let plain = customer("").replace(TILL, SHOP);
     let mut stream = connect(&app).await;
-    // The next request comes in one piece with the batch, then after it; the last takes the fast path.
+    // The next request is sent together with the batch, then after it. The last one takes the fast path.
     for requests in [batch.clone() + &plain, batch] {
         stream.write_all(requests.as_bytes()).await.expect("sent");
         let text = chunked(&mut stream).await;

@@ -1,4 +1,4 @@
-//! A client that floods: its rate bounds what it costs others, and what it occupies.
+//! A client that sends a flood of reports: its rate bounds what it costs other clients and how much memory it uses.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn reports_beyond_the_rate_are_429_with_its_fields() {
     assert_eq!(answer.header("retry-after"), "1");
     assert_eq!(answer.header("ratelimit"), "\"changes\";r=0;t=1");
     assert_eq!(answer.header("ratelimit-policy"), "\"changes\";q=10;w=1");
-    // Nothing of it concerns other requests of the client, or other clients.
+    // Other requests of the client, and other clients, are not affected.
     app.get(&by_email()).await.assert_ok();
     assert_taken(&report_as(&app, SHOP, alvas_email()).await);
     app.advance(Duration::from_secs(1));
@@ -113,7 +113,7 @@ async fn flood_of_unknown_customers_leaves_no_more_fences_than_its_rate() {
     }
     let stats = app.operations("/cache/stats").await;
     assert_eq!(stats.at("/fences"), json!({"contacts": 100, "names": 100}));
-    // Others' entries are as they were.
+    // Entries of other contacts are unchanged.
     app.get(&by_email()).await.assert_ok().assert_hit();
     let negatives: Value = stats.at("/negatives");
     assert_eq!(negatives, 0);

@@ -1,5 +1,5 @@
-//! What comes back: a redeemed voucher that has not expired may become available again, with no event. And a contact's
-//! type may change without an identifier that moves.
+//! Items that come back: a redeemed voucher that has not expired may become available again, without an event. And a
+//! contact's type may change while no identifier moves.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ fn typed(lookup: &Value, contact_type: &str) -> Value {
 
 /// Cim becomes a `Gold` contact, after these look-ups; no identifier moves.
 async fn change_type(app: &TestApp, lookup: &Value, cached: &[&str]) {
-    // A tenant's contact types exist before a contact has them.
+    // The tenant knows a contact type before any contact has it.
     app.engage.create(json!({}), "Gold");
     for contact_type in cached {
         app.lookup(typed(lookup, contact_type)).await;
@@ -141,7 +141,7 @@ async fn cached_contact_is_not_found_by_its_former_type_during_the_lag() {
 #[tokio::test]
 async fn reported_type_is_found_during_the_lag() {
     for cached in [&[][..], &["Member", "Gold"]] {
-        // Engage resolves a contact id with a type by its overview alone.
+        // Engage resolves a contact id with a type only through its overview.
         for lookup in &lookups()[..2] {
             let app = TestApp::spawn().await;
             app.engage.set_overview_lag(LAG);

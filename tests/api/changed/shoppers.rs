@@ -72,7 +72,7 @@ async fn report_about_another_is_a_404_without_effect() {
         json!({"contactId": CIM.id}),
         json!({"email": CIM.email}),
         json!({"mobilePhone": CIM.phone}),
-        // Its own, which the token does not name.
+        // The shopper's own phone number, which the token does not contain.
         json!({"mobilePhone": ALVA.phone}),
         json!({"customKey": ALVA.member_number}),
         json!({"any": ALVA.email}),

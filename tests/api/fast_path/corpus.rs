@@ -24,7 +24,7 @@ pub(super) const PARAMETERS: [(&str, &[&str]); 8] = [
     ("prefer", &["Member"]),
 ];
 
-/// What hyper reads at once: a longer request does not arrive whole.
+/// The number of bytes that hyper reads at once: a longer request does not arrive whole.
 const READ_SIZE: usize = 8192;
 
 /// The fields that may not be repeated in a plain request.
@@ -39,13 +39,13 @@ const SINGLE: [&str; 5] = [
 /// Header lines, and whether a plain request may have them.
 type Lines = (String, bool);
 
-/// A request, and what decides whether the fast path may answer it.
+/// A request, and the facts that decide whether the fast path may answer it.
 #[derive(Clone, Debug)]
 pub(super) struct Generated {
     pub(super) text: String,
     /// Whether its head has nothing but what the fast path understands.
     pub(super) is_plain: bool,
-    /// Whether the response would be in the audited view, or that is the client's default.
+    /// Whether the response would be in the audited view, explicitly or by the client's default.
     pub(super) is_full_view: bool,
 }
 
@@ -95,7 +95,7 @@ fn queries() -> impl Strategy<Value = String> {
         "&",
     ];
     let parameters: Vec<_> = parameters.chain(invalid.map(str::to_owned)).collect();
-    // Most by one of the usual identifiers, so that hits are frequent.
+    // Mostly by one of the usual identifiers, so that hits are frequent.
     let usual = select(vec![
         format!("email={}", ALVA.email),
         format!("contactId={}", ALVA.id),
@@ -169,7 +169,7 @@ fn is_repeated(lines: &str) -> bool {
         .any(|name| lines.lines().filter(|line| is_named(line, name)).count() > 1)
 }
 
-/// Requests of which most are nearly plain. `etag` is that of the usual response.
+/// Requests of which most are nearly plain. `etag` is the usual response's.
 pub(super) fn requests(etag: &str) -> impl Strategy<Value = Generated> + use<> {
     let method =
         prop_oneof![30 => Just("GET"), 1 => Just("HEAD"), 1 => Just("POST"), 1 => Just("get")];

@@ -1,6 +1,6 @@
-//! Compares responses with `docs/openapi.json` and `docs/openapi-operations.json`. It is stricter than clients may be: a
-//! member, a status or a header field that the document does not name is an error. Of JSON Schema it knows what the
-//! documents' responses use, and refuses the rest.
+//! Compares responses with `docs/openapi.json` and `docs/openapi-operations.json`. It is stricter than clients may be:
+//! a member, a status or a header field that the document does not name is an error. It supports the keywords of JSON
+//! Schema that the documents use for responses, and refuses all others.
 
 #[path = "contract/schema.rs"]
 mod schema;
@@ -28,10 +28,10 @@ fn parse(document: &str) -> Value {
     serde_json::from_str(document).expect("JSON")
 }
 
-/// The ports of operations listeners in this process. Any other is a data listener's.
+/// The ports of operations listeners in this process. All other ports belong to data listeners.
 static OPERATIONS_PORTS: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// From now on responses from this address are compared with the document of the operations listener.
+/// Compares responses from this address with the document of the operations listener from now on.
 pub(crate) fn operations_listen_at(address: SocketAddr) {
     let mut ports = OPERATIONS_PORTS
         .lock()
@@ -60,7 +60,8 @@ const OF_HTTP: [&str; 5] = [
     "transfer-encoding",
 ];
 
-/// Compares a response with what the document says of its operation. A path or method that is not in it is a problem.
+/// Compares a response with the document's description of its operation. A path or method that the document lacks must
+/// be answered with a problem.
 #[track_caller]
 pub(crate) fn check(method: &Method, url: &Url, status: u16, headers: &HeaderMap, body: &[u8]) {
     let (document, path) = (document_of(url), url.path());
@@ -76,7 +77,7 @@ pub(crate) fn check(method: &Method, url: &Url, status: u16, headers: &HeaderMap
     };
     let is_head = *method == Method::HEAD;
     let is_problem = content_type == Some("application/problem+json");
-    // Of any operation, if hyper can't read the head. A probe has problems for want of connections alone.
+    // These can occur for any operation: hyper could not read the head; or, at a probe, there is no free connection.
     let is_of_any = status == 431 || (is_problem && PROBES.contains(&path));
     let operation = operation_of(document, method, path).filter(|_| !is_of_any);
     let Some(operation) = operation else {
@@ -123,7 +124,7 @@ const PROBES: [&str; 2] = ["/livez", "/readyz"];
 
 /// The place of the operation in the document.
 fn operation_of(document: &Value, method: &Method, path: &str) -> Option<String> {
-    // Methods are case-sensitive: `get` is another than `GET`.
+    // Methods are case-sensitive: `get` is not `GET`.
     let method = match *method {
         Method::GET | Method::HEAD => "get",
         Method::POST => "post",
@@ -137,7 +138,7 @@ fn operation_of(document: &Value, method: &Method, path: &str) -> Option<String>
     document.pointer(&operation).map(|_| operation)
 }
 
-/// Whether the path is the template's, whose last segment may be a placeholder.
+/// Whether the path matches the template, whose last segment may be a placeholder.
 fn is_path_of(template: &str, path: &str) -> bool {
     let is_segment = |rest: &str| !rest.is_empty() && !rest.contains('/');
     match template.split_once('{') {

@@ -1,4 +1,4 @@
-//! Who gets a history: staff with the full view, and shoppers of themselves.
+//! Which callers get a history: staff with the full view, and shoppers their own.
 
 use engage_bff::config::ClientView;
 use engage_simulator::fixtures::{ALVA, BO, CIM};
@@ -73,7 +73,7 @@ async fn shopper_gets_its_own_history_and_nothing_else_changes() {
             assert_eq!(answer.at("/redeemedVouchers/items/0/points"), json!(2000));
             assert_eq!(answer.at("/purchases/all/articles"), json!(3));
             assert_eq!(answer.header("cache-status"), "");
-            // The view stays the storefront's.
+            // The view is still the storefront's.
             assert_eq!(answer.at("/profile/attributes"), json!({}));
         }
     }
@@ -95,7 +95,7 @@ async fn history_of_another_contact_is_the_404_of_an_unknown_one() {
         }
     }
     assert_eq!(app.engage.total_calls(), 0);
-    // An address that leads to another contact than the token's: no call for that one's history.
+    // The address leads to another contact than the token: no call is made for that contact's history.
     let both = json!({"contactId": BO.id, "email": ALVA.email, "email_verified": true});
     let token = issuer.sign(&claims(both));
     let target = format!("/customer?email={}&parts={ALL}", ALVA.email);

@@ -1,4 +1,4 @@
-//! A part of the history that can't be had costs the request nothing else; what can't be read costs an item.
+//! A missing part of the history affects nothing else in the response; an unreadable item is left out.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn failing_part_is_null_and_degraded_and_the_rest_is_served() {
     ];
     for (part, endpoint) in EACH {
         for fault in &faults {
-            // A list in which nothing can be read is an empty list; an object without figures is a summary.
+            // A list without readable items is an empty list; an object without figures is a summary.
             let is_read = match (part, fault) {
                 (PURCHASES, Fault::Body(body)) => body.starts_with("{\"items"),
                 (_, Fault::Body(body)) => body == "[7]",
@@ -68,7 +68,7 @@ async fn failing_part_backs_off_and_leaves_the_other_endpoints_alone() {
     assert_eq!(app.engage.calls(Endpoint::Purchases), 1);
     let other = app.get(&alva(REDEEMED)).await;
     assert_eq!(other.assert_ok().at("/degraded"), json!([]));
-    // A fresh request is tried all the same.
+    // A fresh request calls the endpoint nevertheless.
     let fresh = app
         .get(&format!("{}&fresh=purchases", alva(PURCHASES)))
         .await;
@@ -97,7 +97,7 @@ async fn stale_history_is_served_while_engage_fails() {
         assert_eq!(stale.at("/degraded"), json!([part]));
         let strict = app.get_with(&alva(part), "stale-if-error=0").await;
         assert_missing(&strict, part);
-        // Beyond the last window it is gone.
+        // Beyond the last stale window it is not served.
         app.advance(Duration::from_secs(3700));
         assert_missing(&app.get(&alva(part)).await, part);
         app.engage.clear_faults();
@@ -150,7 +150,7 @@ async fn slow_history_without_a_cached_one_is_missing_at_the_deadline() {
     app.advance(Duration::from_secs(60));
     assert_missing(&waiting.await.expect("an answer"), PURCHASES);
     hold.release();
-    // The call went on, and filled the cache.
+    // The call continued, and filled the cache.
     app.get_until(&alva(PURCHASES), |answer| {
         answer.at("/purchases").is_object()
     })
@@ -236,7 +236,7 @@ async fn unreadable_transaction_is_left_out_and_the_list_degraded() {
         assert!(left.contains(&json!("readable")), "{item}");
         assert!(left.len() <= 2, "{item}");
         assert_eq!(answer.at("/degraded"), json!([TRANSACTIONS]), "{item}");
-        // As long as it is cached.
+        // It stays so for as long as it is cached.
         let cached = app.get(&alva(TRANSACTIONS)).await;
         cached.assert_hit();
         assert_eq!(cached.at("/degraded"), json!([TRANSACTIONS]), "{item}");
@@ -300,7 +300,7 @@ async fn unreadable_figure_is_null_and_the_summary_degraded() {
         assert_eq!(answer.at("/purchases/all/articles"), json!(3));
         assert_eq!(answer.at("/degraded"), json!([PURCHASES]), "{key}");
     }
-    // A figure that Engage does not tell is unknown, and nothing is missing.
+    // A figure that Engage does not send is unknown; nothing is missing.
     let app = app().await;
     app.engage.contact(ALVA.id).purchases(json!({}));
     let answer = app.get(&alva(PURCHASES)).await;

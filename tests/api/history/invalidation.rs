@@ -1,4 +1,4 @@
-//! What invalidates a history, also while a call for it is in flight (P3).
+//! What invalidates a history, even while a call for it is in flight (P3).
 
 use std::time::Duration;
 

@@ -15,14 +15,14 @@ fn bo(parts: &str) -> String {
     format!("contactId={}&parts={parts}", BO.id)
 }
 
-/// A transaction of so many minutes after midnight.
+/// A transaction at this number of minutes after midnight.
 fn transaction(number: usize) -> Value {
     let (hour, minute) = (number / 60, number % 60);
     let date = format!("2026-10-01T{hour:02}:{minute:02}:00.1234567Z");
     json!({"id": number.to_string(), "amount": number, "transactionDate": date, "transactionDateTime": date})
 }
 
-/// Lets Engage answer with these pages, in order, each with that total.
+/// Makes Engage answer with these pages, in order, each with that total.
 fn pages(app: &TestApp, endpoint: Endpoint, total: usize, pages: &[&[Value]]) {
     for items in pages {
         let body = json!({"items": items, "totalCount": total});
@@ -151,7 +151,7 @@ async fn newest_of_a_long_list_are_read_whatever_its_order() {
         assert_eq!(each(&answer, TRANSACTIONS, "id"), ids(expected.rev()));
         assert_eq!(answer.at("/pointTransactions/truncated"), json!(true));
         assert_eq!(answer.at("/pointTransactions/next"), Value::Null);
-        // That is no fault.
+        // A list that is truncated is not degraded.
         assert_eq!(answer.at("/degraded"), json!([]));
         assert_eq!(app.engage.calls(Endpoint::PointTransactions), 9);
         let log = app.engage.log();
@@ -172,7 +172,7 @@ async fn long_list_of_redeemed_vouchers_is_truncated_after_ten_pages() {
         app.advance(std::time::Duration::from_secs(1));
     }
     let answer = page(&app, REDEEMED, 100, &Value::Null).await;
-    // One item does not show the order: those of the first ten pages.
+    // A single item does not show the order, so the items of the first ten pages count.
     assert_eq!(each(&answer, REDEEMED, "id").len(), 10);
     assert_eq!(answer.at("/redeemedVouchers/truncated"), json!(true));
     assert_eq!(app.engage.calls(Endpoint::RedeemedVouchers), 10);

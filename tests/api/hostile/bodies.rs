@@ -1,4 +1,5 @@
-//! Bodies that are no lookup: malformed, deep, huge, with repeated names, wrong types, content types and encodings.
+//! Bodies that are not a lookup: malformed, deeply nested, huge, with repeated names, wrong types, content types and
+//! encodings.
 
 use engage_simulator::fixtures::{ALVA, BO};
 use serde_json::{Value, json};
@@ -271,7 +272,7 @@ fn wrong_content_types() -> Vec<Row> {
         let request = post_with(headers, body.as_bytes());
         rows.push(Row::new(request, Problem(400, "InvalidParameter")));
     }
-    // A query next to a body is ignored, and a compressed bomb is no JSON.
+    // A query next to a body is ignored, and a compressed bomb is not JSON.
     let plain = "Content-Type: application/json\r\n";
     let with_query = String::from_utf8(post_with(plain, body.as_bytes())).expect("text");
     let with_query = with_query.replace("/lookup ", &format!("/lookup?{}&{MARK}=1 ", cached()));

@@ -1,5 +1,5 @@
 //! Homoglyphs: characters that look like, fold to or normalise to others (Kelvin sign, dotless i, full width, combining
-//! marks, invisible characters). None is accepted for the plain character.
+//! marks, invisible characters). None is accepted instead of the plain character.
 
 use engage_simulator::fixtures::ALVA;
 use serde_json::json;

@@ -24,8 +24,8 @@ const ATTRIBUTES: [&str; 4] = [
     "memberNumber",
     "socialSecurityNumber",
 ];
-/// How many contacts there are: two thirds are members. Of each kind there are as many values as members, and one more
-/// for each contact, which it has once it has lost another.
+/// The number of contacts: two thirds are members. Each kind has as many values as there are members, and one more for
+/// each contact, which the contact gets when it loses another.
 const PEOPLE: usize = 36;
 /// How many changes are remembered for look-ups.
 const RECENT: usize = 30;
@@ -54,7 +54,7 @@ impl State {
     }
 }
 
-/// What is looked up.
+/// What a look-up asks for.
 #[derive(Clone)]
 pub(crate) struct Wanted {
     pub(crate) lookup: Lookup,
@@ -79,7 +79,7 @@ pub(crate) struct People {
     ids: Vec<ContactId>,
     states: Vec<State>,
     digester: Digester,
-    /// What changed last, and whose it was and is.
+    /// The last changes, with the contacts that had and have the value.
     recent: VecDeque<(Slot, usize)>,
 }
 
@@ -126,7 +126,7 @@ impl People {
         fastrand::usize(0..self.ids.len())
     }
 
-    /// A look-up by a contact's id, or by a value; often of what changed lately.
+    /// A look-up by a contact's id or by a value; often one that changed recently.
     pub(crate) fn any_wanted(&self) -> Wanted {
         let is_recent = !self.recent.is_empty() && fastrand::u32(0..4) == 0;
         let target = if is_recent {
@@ -170,7 +170,7 @@ impl People {
         )
     }
 
-    /// Moves an identifier, swaps two, lets two contacts have one, or changes a type. Returns the contacts concerned.
+    /// Moves an identifier, swaps two, lets two contacts share one, or changes a type. Returns the contacts concerned.
     pub(crate) fn change(&mut self, engage: &Simulator) -> Vec<usize> {
         let to = self.any();
         let kind = fastrand::usize(0..KINDS.len());
@@ -187,12 +187,12 @@ impl People {
                 contact.contact_type(type_of(&self.states[to]));
                 return vec![to];
             }
-            // Several have it from now on.
+            // Several contacts share it from now on.
             1 => changed.clear(),
             2..8 => changed
                 .iter()
                 .for_each(|from| self.states[*from].values[kind] = own),
-            // Not none: a hidden field would not contradict what `/contacts/id` said a moment ago.
+            // Never without a value: a hidden field would not contradict what `/contacts/id` returned a moment ago.
             _ => changed
                 .iter()
                 .for_each(|from| self.states[*from].values[kind] = VALUES + from),
@@ -212,7 +212,7 @@ impl People {
     }
 }
 
-/// Some values are looked up and moved more often than others. Few belong to no contact.
+/// Some values are looked up and moved more often than others. A few belong to no contact.
 fn any_slot(kind: usize, is_member: bool) -> Slot {
     let values = if is_member { VALUES } else { PEOPLE - VALUES };
     Slot {

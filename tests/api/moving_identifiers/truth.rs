@@ -1,4 +1,4 @@
-//! What is true: which contact had which identifier when, and what was invalidated or shown since.
+//! The truth: which contact had which identifier at what time, and what was invalidated or shown since.
 
 use std::{cell::Cell, collections::HashMap, rc::Rc, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::harness::START;
 
-/// A moment: the time since the start, and the place among the events, of which several may have one time.
+/// A moment: the time since the start, and the position among the events, several of which may have the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment {
     pub(crate) at: Duration,
@@ -42,7 +42,7 @@ impl Time {
     }
 }
 
-/// That a contact's profile, as requested then, showed an identifier.
+/// A contact's profile, as requested at this moment, showed an identifier.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Claim {
     slot: Slot,
@@ -52,7 +52,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// What the profile of an answer shows. National ids are not in it.
+    /// What the profile of a response shows. It does not contain national ids.
     pub(crate) fn of(found: &Found) -> Vec<Self> {
         let parts = found.record.parts().expect("an undamaged record");
         let profile = parts.profile.expect("a profile");
@@ -85,7 +85,7 @@ impl Claim {
     }
 }
 
-/// For so long at least a profile is fresh: lifetimes are shortened at random.
+/// The least time for which a profile is fresh: lifetimes are shortened at random.
 const HELD: Duration = Duration::from_secs(54);
 
 /// The state of a contact from a moment on.
@@ -97,7 +97,8 @@ pub(crate) struct Truth {
     histories: Vec<Vec<Since>>,
     /// When each contact was invalidated.
     invalidated: Vec<Vec<Moment>>,
-    /// When the newest profile of a contact was requested that showed an identifier: any, and one without a lag.
+    /// When the newest profile of a contact that showed an identifier was requested: any profile, and one without a
+    /// lag.
     shown: HashMap<Slot, HashMap<usize, [Duration; 2]>>,
     window: Duration,
     lag: Duration,
@@ -122,7 +123,7 @@ impl Truth {
         self.time.clone()
     }
 
-    /// Time passes. What is too old to matter is forgotten.
+    /// Lets time pass. Forgets what is too old to matter.
     pub(crate) fn advance(&mut self, by: Duration) {
         self.time.advance(by);
         let oldest = self
@@ -148,13 +149,13 @@ impl Truth {
         }
     }
 
-    /// The service acknowledged that a contact changed.
+    /// Records that the service acknowledged a change of a contact.
     pub(crate) fn note_invalidated(&mut self, person: usize) {
         let now = self.time.mark();
         self.invalidated[person].push(now);
     }
 
-    /// The service answered with a contact's profile.
+    /// Records that the service answered with a contact's profile.
     pub(crate) fn note_shown(&mut self, person: usize, claims: &[Claim]) {
         for claim in claims {
             let shown = self.shown.entry(claim.slot).or_default();
@@ -184,7 +185,7 @@ impl Truth {
         let invalidated = invalidated.unwrap_or_default();
         let shown = self.shown.get(&slot).into_iter().flatten();
         let shown = shown.filter(|(other, _)| **other != person);
-        // While the contact that showed it is surely cached, what lags is not believed.
+        // While the contact that showed it is certainly cached, lagging data is not trusted.
         let is_cached = |at: Duration| at + HELD > began.at;
         let since_shown = |[any, by_entity]: &[Duration; 2]| {
             let by_entity = Some(*by_entity).filter(|at| is_cached(*at));
@@ -214,7 +215,7 @@ impl Truth {
         Ok(())
     }
 
-    /// Whether the contact had it at any time between `since` and `until`, and after the event `after`.
+    /// Whether the contact had the identifier at any time between `since` and `until`, and after the event `after`.
     fn had(
         &self,
         person: usize,

@@ -1,4 +1,4 @@
-//! What leaves the choice among several contacts open: then none is chosen.
+//! Cases in which the choice among several contacts is in doubt: then none is chosen.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ async fn contact_that_is_gone_or_renamed_does_not_count() {
         } else {
             app.engage.contact(DINA.id).email("dina@example.com");
         }
-        // The 409 is remembered; the profiles decide.
+        // The 409 is cached; the profiles decide.
         assert_found(&app.get(MEMBER).await, DORA.id);
         assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
     }
@@ -137,7 +137,7 @@ async fn change_during_the_choice_is_heeded() {
     let hold = app.engage.hold(Endpoint::Contact);
     let waiting = app.spawn_get(MEMBER);
     wait_until(|| hold.waiting() == 2).await;
-    // Both responses are written: what they say is outdated before they arrive.
+    // Both responses are on their way: their contents are outdated before they arrive.
     app.engage.contact(DORA.id).contact_type("Contact");
     app.engage.contact(DINA.id).contact_type("Member");
     for contact in [DORA.id, DINA.id] {

@@ -1,4 +1,4 @@
-//! A client's limits across reloads: what it has used counts on, unless the limit itself changes.
+//! A client's limits across reloads: its usage still counts, unless the limit itself changes.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Random sequences of reloads and requests against a simple model: a key is accepted while it is in the configuration that
-//! was loaded last without a mistake, and a client's rate counts on across reloads that leave it as it is.
+//! Random sequences of reloads and requests, compared with a simple model: a key is accepted while it is in the
+//! configuration that was last loaded without a mistake, and the usage of a client's rate still counts after reloads
+//! that do not change the rate.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -97,7 +98,7 @@ impl Settings {
     }
 }
 
-/// What is in force, and what each client has left of a second's worth of requests, in milliseconds.
+/// The settings in force, and what each client has left of a second's worth of requests, in milliseconds.
 #[derive(Default)]
 struct Model {
     configured: Settings,

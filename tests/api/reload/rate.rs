@@ -45,7 +45,7 @@ async fn call_that_waits_is_made_within_the_new_rate() {
     let_requests_arrive().await;
     assert_eq!(app.engage.calls(Endpoint::Overview), 1);
     change(&app, 100.0, 10).await;
-    // The burst counts what was called before: nine are left, and it takes one of them at once.
+    // Earlier calls count against the burst: nine tokens are left, and the waiting call takes one of them at once.
     waiting.await.expect("an answer").assert_ok();
     for id in &ids[2..10] {
         app.get(&of(id)).await.assert_ok();

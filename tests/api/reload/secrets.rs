@@ -109,7 +109,7 @@ async fn engages_key_is_replaced_and_calls_in_flight_end() {
     first.await.expect("no panic").assert_ok();
     let other = format!("contactId={}&parts=none", BO.id);
     app.get_as(SHOP, &other).await.assert_ok();
-    // What was cached before stays.
+    // Entries that were cached before stay.
     app.get_as(SHOP, &by_id()).await.assert_ok().assert_hit();
     app.engage.accept_api_keys(&[]);
     let third = format!("contactId={}&parts=none", CIM.id);
@@ -187,7 +187,7 @@ async fn issuers_keys_at_another_place_are_read_before_anything_changes() {
     app.reload(elsewhere).await.expect("a reload");
     assert_eq!(status_of(&app, &token).await, 401);
     assert_eq!(status_of(&app, &other.sign(&of_alva())).await, 200);
-    // The background task follows to the new place.
+    // The background task uses the new place from then on.
     wait_until(|| server.requests() >= 3).await;
 }
 

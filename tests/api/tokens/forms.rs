@@ -63,7 +63,7 @@ async fn token_without_a_key_id_is_tried_with_up_to_four_keys() {
             .await
             .assert_ok();
     }
-    // At most four keys are tried, and an unknown key is none of them.
+    // At most four keys are tried, and the unpublished key is none of them.
     for issuer in [&issuers[4], &Issuer::new()] {
         get(&app, &without_key_id(issuer), "/customer/me")
             .await

@@ -323,7 +323,7 @@ async fn token_without_a_key_id_is_503_while_the_issuer_fails() {
         .assert_ok();
     let rotated = issuer.rotate();
     server.answer(JwksAnswer::Failure);
-    // During its own fetch, and while the next one may not start yet.
+    // During its own fetch, and while the next fetch may not start yet.
     for _ in 0..2 {
         assert_unavailable(&get(&app, &without_key_id(&rotated), "/customer/me").await);
         get(&app, &without_key_id(&issuer), "/customer/me")

@@ -1,4 +1,4 @@
-//! Why a token was refused: operators learn it from the log and the metrics, callers don't.
+//! Why a token was refused: the log and the metrics show it to operators; callers do not see it.
 
 use std::collections::BTreeMap;
 
@@ -153,7 +153,7 @@ async fn report_of_a_token_agrees_with_its_refusal_and_shows_no_personal_value()
     for value in [ALVA.id, ALVA.email, "alva"] {
         assert!(!text.contains(value), "{value}");
     }
-    // Later it is over, and without the issuer's keys nothing can be said of the signature.
+    // Later the token has expired, and without the issuer's keys its signature can't be judged.
     let later = Some("2026-11-23T12:11:00Z".parse().expect("a time"));
     let report = check_token(&config, &token, later).await.expect("a report");
     assert_eq!(report.refusal(), Some("expired"));

@@ -1,5 +1,5 @@
-//! A stand-in for an OpenTelemetry collector: takes OTLP over HTTP and decodes it with the project's own definition of
-//! the protocol.
+//! A stand-in for an OpenTelemetry collector: accepts OTLP over HTTP and decodes it with the OpenTelemetry project's
+//! own definition of the protocol.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -23,11 +23,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{TestApp, wait_until};
 
-/// What the collector does with a message.
+/// How the collector treats a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Behaviour {
     Accept,
-    /// Accepts it but for so many spans.
+    /// Accepts the message except for this many spans.
     Reject(i64),
     Refuse(StatusCode),
     /// Never answers.
@@ -80,12 +80,12 @@ impl Collector {
         collector
     }
 
-    /// From now on it does this.
+    /// Behaves like this from now on.
     pub(crate) fn will(&self, behaviour: Behaviour) {
         self.state().behaviour = behaviour;
     }
 
-    /// What arrived, whatever was answered.
+    /// The messages that arrived, however they were answered.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.state().received.clone()
     }
@@ -109,8 +109,8 @@ impl Collector {
         Spans(scopes.flat_map(|scope| scope.spans.clone()).collect())
     }
 
-    /// The spans, once there are so many. Advances the clocks by the second that a span waits for others: once, since
-    /// that is the time of the exporter's deadline too.
+    /// Waits for this many spans. Advances the clocks by the second that a span waits for others: only once, because
+    /// the exporter's deadline uses the same clock.
     pub(crate) async fn spans_of(&self, app: &TestApp, count: usize) -> Spans {
         app.advance(Duration::from_secs(1));
         wait_until(|| self.spans().0.len() >= count).await;
@@ -159,7 +159,7 @@ impl Collector {
     }
 }
 
-/// Spans, with what tests ask of them.
+/// Spans, with the queries that tests need.
 #[derive(Clone, Debug)]
 pub(crate) struct Spans(pub(crate) Vec<Span>);
 

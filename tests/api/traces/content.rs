@@ -1,4 +1,4 @@
-//! What spans say, how they are connected, and what they do not contain.
+//! The contents of spans, how they are connected, and what they do not contain.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ async fn miss_is_a_request_with_its_flight_and_its_call() {
         [server, flight, call].map(|span| span.flags),
         [0x301, 0x101, 0x101]
     );
-    // Engage is sent the span of the call.
+    // Engage is sent the ids of the call's span.
     let sent = app.engage.log()[0].traceparent.clone();
     let expected = format!("00-{TRACE}-{}-01", hex(&call.span_id));
     assert_eq!(sent, Some(expected));
@@ -374,6 +374,6 @@ async fn spans_contain_no_personal_data_whatever_callers_send() {
     );
     assert!(raw.contains("GET /customer") && raw.contains("(unknown)"));
     assert_no_sensitive_data("traces", &raw);
-    // Nor anything else that a caller chose.
+    // Nothing else that a caller chose is in them either.
     assert!(!raw.contains("4711") && !raw.contains("shop="));
 }

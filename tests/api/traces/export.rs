@@ -1,4 +1,4 @@
-//! How spans are sent, and what happens where the collector does not take them.
+//! How spans are sent, and what happens if the collector does not accept them.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn get(app: &TestApp) {
     Answer::of(request).await.assert_ok();
 }
 
-/// How many spans were exported and dropped.
+/// The numbers of exported and of dropped spans.
 async fn counts(app: &TestApp) -> (u64, u64) {
     let metrics = app.operations("/metrics").await;
     let value = |name: &str| {
@@ -35,7 +35,7 @@ async fn counts(app: &TestApp) -> (u64, u64) {
     (value("exported"), value("dropped"))
 }
 
-/// Waits until so many spans were exported and dropped.
+/// Waits until this many spans were exported and dropped.
 async fn counted(app: &TestApp, exported: u64, dropped: u64) {
     let mut ticks = tokio::time::interval(Duration::from_millis(2));
     let mut seen = (0, 0);
@@ -158,7 +158,7 @@ async fn refused_and_partly_rejected_spans_are_counted_as_dropped() {
 #[tokio::test]
 async fn absent_collector_costs_spans_and_nothing_else() {
     let app = TestApp::with(|config| {
-        // The port of a listener that is closed again.
+        // The port of a listener that has been closed again.
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("an address");
         config.telemetry.otlp_endpoint = Some(format!("http://{address}"));
@@ -198,7 +198,7 @@ fn authorizations(collector: &Collector) -> Vec<String> {
         .collect()
 }
 
-/// Traces nothing but what its caller traces; the collector requires this token.
+/// A service that traces only what its caller traces; the collector requires this token.
 async fn with_token(token: &str) -> (TestApp, Collector) {
     let headers = format!("Authorization=Bearer%20{token}");
     traced_with(0.0, |config| {

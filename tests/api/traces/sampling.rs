@@ -1,4 +1,4 @@
-//! Which requests are traced, and whose trace they continue.
+//! Which requests are traced, and which trace they continue.
 
 use engage_simulator::fixtures::ALVA;
 use http::header::AUTHORIZATION;
@@ -35,7 +35,7 @@ async fn send(app: &TestApp, key: Option<&str>, token: Option<&str>, traceparent
     Answer::of(request).await.assert_ok();
 }
 
-/// The spans that have arrived once the service has ended, which sends what is left.
+/// The spans that have arrived when the service has ended, which sends the remaining ones.
 async fn all_spans(app: TestApp, collector: &Collector) -> Spans {
     app.stop().await.expect("a clean end");
     collector.spans()
@@ -79,7 +79,7 @@ async fn caller_without_a_key_can_neither_force_nor_extend_a_trace() {
         let spans = all_spans(app, &collector).await;
         assert_eq!(spans.0.len(), count, "{:?}", spans.names());
         for server in spans.all("GET /customer/me") {
-            // A trace of its own, which names the caller's.
+            // A trace of its own, with a link to the caller's.
             assert_ne!(hex(&server.trace_id), TRACE);
             assert_eq!(server.parent_span_id, Vec::<u8>::new());
             assert_eq!(hex(&server.links[0].trace_id), TRACE);

@@ -172,7 +172,7 @@ async fn record_too_large_with_rendered_answers_is_cached_without_them() {
         again.assert_ok().assert_hit();
         assert_eq!(again.body, first.body);
     }
-    // Not compressed either, since the answer is not cached.
+    // It is not compressed either, because the response is not cached.
     for _ in 0..3 {
         let request = app.customer(TILL, &query).header("accept-encoding", "gzip");
         let answer = Answer::of(request).await;

@@ -99,7 +99,7 @@ async fn new_call_serves_as_the_trial_of_a_new_connection() {
     app.engage.wait_for_calls(Endpoint::All, 8).await;
     app.advance(9 * SECOND);
     assert_eq!(first.await.expect("an answer").status, 504);
-    // Engage is merely slow: it hangs on new connections too.
+    // Engage is only slow: it hangs on new connections too.
     let next = app.spawn_get(&of(&ids[8]));
     app.engage.wait_for_calls(Endpoint::All, 9).await;
     app.advance(SECOND / 2);

@@ -1,5 +1,5 @@
-//! Requests that were certainly not processed are repeated at once, even from a process's first call on: without retry
-//! credit, and without waiting.
+//! Requests that were certainly not processed are repeated at once, even from the process's first call on: without
+//! retry credit and without waiting.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn request_on_a_closed_pooled_connection_is_repeated_at_once() {
         wait_until(|| pending.is_finished()).await;
         pending.await.expect("an answer").assert_ok();
         assert_eq!(relay.cut(), round + 1);
-        // The clock stood still: nothing was waited for.
+        // The clock stood still, so nothing waited.
         assert_eq!(app.engage.calls(Endpoint::All), round + 2);
         // Long enough for connections to be pooled again.
         app.advance(Duration::from_secs(5));

@@ -121,7 +121,7 @@ async fn single_unreadable_delivery_and_forgeries_do_not_shorten_lifetimes() {
     assert_eq!(state(&app).await, "working");
     app.get(&by_email()).await.assert_hit();
     assert!(!logs().contains("\"alarm\":true"));
-    // A line for each kind, with what is needed to mend it.
+    // One line for each kind, with what an operator needs to fix it.
     assert_eq!(
         logs()
             .matches("webhook not understood; change missed")

@@ -69,7 +69,7 @@ async fn change_before_the_start_is_not_hidden_by_a_lagging_overview() {
     app.engage
         .contact(ALVA.id)
         .attribute("firstName", json!("Alvina"));
-    // As if the service had started only now.
+    // As if the service had just started.
     app.advance(POLL);
     polled(&app, 2).await;
     let answer = app.get(&by_email()).await;

@@ -1,4 +1,4 @@
-//! A webhook at every point of a running fetch, for a change at every earlier point: the old answer is neither served
+//! A webhook at every point of a running fetch, for a change at every earlier point: the old data is neither served
 //! after the webhook was acknowledged nor left in the cache.
 
 use engage_simulator::{Endpoint, VoucherSeed};
@@ -80,7 +80,7 @@ fn lists(list: &Value, id: &str) -> bool {
 /// The points of a cold request: before it, during the overview, during the points, and after it.
 const MOMENTS: usize = 4;
 
-/// At the given moment makes the change, delivers the webhook, or both in this order.
+/// At the given moment, makes the change, delivers the webhook, or does both in this order.
 async fn run_moment(
     app: &TestApp,
     case: &Case,

@@ -1,4 +1,4 @@
-//! JSON Schema, as far as the documents use it.
+//! JSON Schema, with the keywords that the documents use.
 
 use std::{
     collections::BTreeSet,
@@ -7,8 +7,8 @@ use std::{
 
 use serde_json::{Map, Value};
 
-/// The members, as titles of documents with pointers into them, that responses of this process had with a value other
-/// than `null`.
+/// The members that responses of this process had with a value other than `null`, each as the title of its document
+/// with a pointer into it.
 pub(super) static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// A schema and where it is in its document.
@@ -36,7 +36,7 @@ impl<'a> Schema<'a> {
         Self::at(document, &format!("/components/schemas/{name}"))
     }
 
-    /// A member of it, as it is listed when it has been seen.
+    /// A member of it, in the form of the list of seen members.
     fn member(&self, name: &str) -> String {
         let document = self.document["info"]["title"].as_str().unwrap_or_default();
         format!("{document} {}/properties/{name}", self.pointer)
@@ -79,7 +79,7 @@ impl<'a> Schema<'a> {
         items.iter().enumerate().map(child).collect()
     }
 
-    /// The members that it names, those of `allOf` included.
+    /// The members that it names, including those of `allOf`.
     fn members(&self) -> BTreeSet<&'a str> {
         let own = self.value.get("properties").and_then(Value::as_object);
         let own = own.into_iter().flat_map(Map::keys).map(String::as_str);
@@ -88,8 +88,8 @@ impl<'a> Schema<'a> {
     }
 }
 
-/// Why a value is not valid: where, and what is expected there. `members`: those that are allowed besides the schema's
-/// own.
+/// The place of an invalid value, and what is expected there. `members`: further allowed members, in addition to the
+/// schema's own.
 pub(super) fn validate(
     schema: &Schema<'_>,
     value: &Value,
@@ -116,7 +116,7 @@ pub(super) fn validate(
                 let mut names = names.filter_map(Value::as_str);
                 !value.is_object() || names.all(|name| value.get(name).is_some())
             }
-            // Below, or without an effect.
+            // Handled below, or without effect.
             "properties"
             | "additionalProperties"
             | "propertyNames"
@@ -172,7 +172,7 @@ pub(super) fn validate(
     Ok(())
 }
 
-/// Exactly one of `oneOf` is valid. With one error, that of the closest.
+/// Checks that exactly one schema of `oneOf` is valid. If there is one error, it is that of the closest schema.
 fn validate_choice(schema: &Schema<'_>, value: &Value, place: &str) -> Result<(), String> {
     let one_of = schema.each("oneOf");
     if one_of.is_empty() {

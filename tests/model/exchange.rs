@@ -1,5 +1,5 @@
-//! Engage under the machine's control: every call waits until the machine delivers a response. As the real transport
-//! does, it ends a call after `engage.timeout`; and it notices a call that is dropped before.
+//! Engage under the machine's control: every call waits until the machine delivers a response. Like the real transport,
+//! it ends a call after `engage.timeout`, and it notices if a call is dropped before that.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,7 +19,7 @@ use crate::{
     world::{Change, TestLookup, contact},
 };
 
-/// A time, and its place in the order of a case's events.
+/// A time, and its position in the order of a case's events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark {
     pub(crate) place: u64,
@@ -40,7 +40,7 @@ pub(crate) enum State {
     Pending,
     Answered,
     TimedOut,
-    /// Dropped by the service, which harms the requests that wait for it.
+    /// The service dropped the call, which harms the requests that wait for it.
     Dropped,
 }
 
@@ -55,11 +55,11 @@ pub(crate) struct Call {
     /// When the first of its pages began.
     pub(crate) flight: Mark,
     pub(crate) state: State,
-    /// When it was answered.
+    /// When it got its response.
     pub(crate) answered: Option<Mark>,
     /// Whether its next page was requested.
     continued: bool,
-    /// Its response, once that was read from the world.
+    /// Its response, once it has been read from the world.
     pub(crate) response: Option<Response>,
     answer: Option<oneshot::Sender<Result<Bytes, Error>>>,
 }
@@ -70,12 +70,12 @@ pub(crate) struct Delivery {
     pub(crate) contact: usize,
     pub(crate) part: Part,
     pub(crate) version: Change,
-    /// When the call began.
+    /// When the call's flight began.
     pub(crate) flight: Mark,
     /// When it was delivered.
     pub(crate) at: Mark,
     pub(crate) by_entity: bool,
-    /// Whether the response was faulty: then the service need not use it.
+    /// Whether the response was faulty, so that the service need not use it.
     pub(crate) faulty: bool,
     /// Whether the response's identifiers are unreadable.
     pub(crate) is_unreadable: bool,
@@ -94,7 +94,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// The next place in the order of events.
+    /// The next position in the order of events.
     pub(crate) fn mark(&mut self, tick: Tick) -> Mark {
         self.places += 1;
         Mark {
@@ -134,7 +134,7 @@ impl Wire {
         call.state = State::Answered;
         call.answered = Some(mark);
         let answer = call.answer.take().expect("a call is answered once");
-        // A call that was dropped does not take it; its state shows that.
+        // A dropped call does not receive it; the call's state shows that.
         let _ = answer.send(response.answer.clone());
     }
 

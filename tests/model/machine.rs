@@ -32,7 +32,7 @@ use crate::{
 
 /// A step of time that divides the interval between two calls of a small budget.
 const SMALL_STEP: Duration = Duration::from_millis(50);
-/// So many steps are longer than a call waits for the one before it and for the budget.
+/// This many small steps are longer than a call waits for the previous call and for the budget.
 const SMALL_STEPS: u32 = 100;
 
 /// A request's outcome, with the bytes, rendered twice.
@@ -52,13 +52,13 @@ pub(crate) struct Machine {
     waiting: BTreeMap<usize, (Caller, AbortHandle)>,
     arrived: usize,
     done: Arc<Mutex<Vec<(usize, Outcome)>>>,
-    /// Earlier answers: a slow request may render them again.
+    /// Earlier responses: a slow request may render them again.
     answers: Vec<(Arc<Found>, PartSet)>,
     /// The last outcome.
     last: Option<(usize, Outcome)>,
     /// Whether all tasks are idle.
     is_idle: bool,
-    /// How many calls have been checked.
+    /// The number of calls that have been checked.
     checked_calls: usize,
 }
 
@@ -96,7 +96,7 @@ impl Machine {
         }
     }
 
-    /// Runs the events, then time until every request is answered.
+    /// Runs the events, then lets time pass until every request is answered.
     pub(crate) async fn play(&mut self, steps: &[Step]) -> CheckResult {
         for Step { op, polls } in steps {
             self.run(op, *polls).await?;
@@ -137,8 +137,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Advances the clock, once all tasks are idle. Where calls wait for the budget it goes in small steps: a call that
-    /// woke late would be counted at the wrong time.
+    /// Advances the clock after all tasks are idle. While calls wait for the budget it advances in small steps: a call
+    /// that woke late would be counted at the wrong time.
     async fn pass(&mut self, stretch: Duration) -> CheckResult {
         let mut left = stretch;
         self.settle(0).await?;
@@ -271,7 +271,7 @@ impl Machine {
         self.waiting.insert(number, (caller, task.abort_handle()));
     }
 
-    /// Whether calls may have to wait for the budget: it is small, or Engage lately answered 429.
+    /// Whether calls may have to wait for the budget: it is small, or Engage recently answered 429.
     fn is_scarce(&self, wire: &Wire) -> bool {
         let now = self.now();
         let limited = wire.last_limit;
@@ -300,7 +300,7 @@ impl Machine {
     }
 }
 
-/// What the request of that number is for: of ten requests one is a batch's and one a prefetch.
+/// The purpose of the request with this number: of ten requests, one is a batch's and one a prefetch.
 fn purpose(number: usize) -> Purpose {
     match number % 10 {
         7 => Purpose::Batch,
@@ -309,7 +309,7 @@ fn purpose(number: usize) -> Purpose {
     }
 }
 
-/// The item of that number, modulo how many there are.
+/// The item with this number, modulo the number of items.
 fn nth<T>(all: impl Iterator<Item = T>, number: usize) -> Option<T> {
     let mut all: Vec<T> = all.collect();
     if all.is_empty() {

@@ -1,9 +1,9 @@
-//! The promises P1-P7 of `README.md` against the real service: random events in random order; after each of them every
-//! answer is compared with a model of what may be answered.
+//! The promises P1-P7 of `README.md`, checked on the real service: random events in random order; after each, every
+//! response is compared with a model of the allowed responses.
 //!
-//! [`world`] is Engage's data and [`responses`] what it returns of it; [`exchange`] delivers responses when the
-//! [`machine`], which runs the events of [`ops`], wants it; [`model`] and [`refusal`] say what the service may answer,
-//! [`served`] reads what it did answer. [`regressions`] replays sequences that once failed.
+//! [`world`] is Engage's data, and [`responses`] is what it returns; [`exchange`] delivers responses when the
+//! [`machine`], which runs the events of [`ops`], decides; [`model`] and [`refusal`] determine what the service may
+//! answer, and [`served`] reads what it answered. [`regressions`] replays sequences that once failed.
 //!
 //! `MODEL_CASES` sets how many sequences each test runs, `MODEL_SEED` which ones; a failure prints both, the shortest
 //! sequence that still fails, and the promise that it breaks.
@@ -26,8 +26,8 @@ use crate::{
     ops::{BALANCED, Focus, Scenario},
 };
 
-/// How many sequences each test runs, unless `MODEL_CASES` says otherwise: what the check has time for.
-/// `scripts/nightly` runs many times as many.
+/// The number of sequences that each test runs, unless `MODEL_CASES` is set: as many as the check has time for.
+/// `scripts/nightly` runs many times more.
 const CASES: u32 = 400;
 /// Their seed, unless `MODEL_SEED` says otherwise.
 const SEED: u64 = 2026;
@@ -163,7 +163,7 @@ fn small_budget_and_small_cache_keep_every_promise() {
     run(focus, "tests/model/regressions/scarcity.txt");
 }
 
-/// Runs the sequences of a focus, fewer where each takes longer.
+/// Runs the sequences of a focus; fewer if each takes longer.
 fn run(focus: Focus, regressions: &'static str) {
     let cases = setting("MODEL_CASES").and_then(|text| text.parse().ok());
     let seed = setting("MODEL_SEED").and_then(|text| text.parse().ok());

@@ -1,4 +1,4 @@
-//! A model of the promises: what the service knows, since when, and which answers it may give.
+//! A model of the promises: what the service knows and since when, and which responses it may give.
 
 mod answers;
 mod calls;
@@ -22,7 +22,7 @@ use crate::{
     world::{Alias, CONTACTS, Change, Kind, TestLookup, World},
 };
 
-/// Whether every promise is kept; if not, which one is broken and how.
+/// `Ok` if every promise is kept, otherwise the promise that is broken and how.
 pub(crate) type CheckResult = Result<(), TestCaseError>;
 
 /// Fails the case with the name of the broken promise, unless the condition holds.
@@ -56,7 +56,7 @@ pub(crate) const STALE_IF_SLOW: Duration = Duration::from_millis(300);
 pub(crate) const NEGATIVE_LIFETIME: Duration = Duration::from_secs(30);
 /// The longest back-off of a call that failed.
 pub(crate) const MAX_BACK_OFF: Duration = Duration::from_secs(600);
-/// How long a 429 pauses calls, and for how long they are spaced out afterwards.
+/// How long a 429 pauses calls, and how long calls are spaced out afterwards.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const REOPENING: Duration = Duration::from_secs(10);
 /// `server.request_timeout`.
@@ -68,11 +68,11 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) lookup: TestLookup,
-    /// The preferred type, of a lookup without a type.
+    /// The preferred type, for a lookup without a type.
     pub(crate) prefer: Option<Kind>,
     pub(crate) query: CustomerQuery,
     pub(crate) arrival: Mark,
-    /// The last change before it arrived.
+    /// The number of the last change before it arrived.
     pub(crate) change: Change,
     /// Whether the cache was off when it arrived.
     pub(crate) finds_it_off: bool,
@@ -84,26 +84,26 @@ struct Bound {
     /// Only what was fetched after this.
     fetched_after: Mark,
     sequence_after: Sequence,
-    /// Only this version or a later one: an older one was invalidated.
+    /// Only this version or a later one, because an older one was invalidated.
     floor: Change,
-    /// Only this version or a later one: an entity endpoint returned it.
+    /// Only this version or a later one, because an entity endpoint returned it.
     read: Change,
-    /// When it was returned. Of two calls at the same time either may be the newer.
+    /// When it was returned. If two calls began at the same time, either may be the newer.
     read_at: Mark,
     /// When any of these last changed.
     since: Tick,
 }
 
-/// What the service knows, and what follows from it.
+/// The service's knowledge, and what follows from it.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a plain fact about the case"
 )]
 pub(crate) struct Model {
-    /// How far the world's overview lags at most.
+    /// The longest lag of the world's overview.
     lag: Duration,
-    /// How far the service believes that it may lag.
+    /// The longest lag that the service expects.
     overview_lag: Duration,
     /// Whether the cache is large enough never to evict.
     remembers: bool,
@@ -117,23 +117,23 @@ pub(crate) struct Model {
     /// Whether the budget may be spent, which counts as a fault.
     small_budget: bool,
     bounds: [PartMap<Bound>; CONTACTS],
-    /// By contact: the last change of its identifiers that the service knows of.
+    /// For each contact, the last change of its identifiers that the service knows.
     learnt: [Change; CONTACTS],
-    /// By purged lookup: the last change before the purge.
+    /// For each purged lookup, the last change before the purge.
     purged: HashMap<TestLookup, Change>,
     /// Purges by identifier, in their order.
     purges: Vec<purges::Purge>,
-    /// The contact to which a lookup last led.
+    /// For each lookup, the contact that it last led to.
     known: HashMap<TestLookup, usize>,
     /// The version of each contact's profile that was last served, while it is certainly cached.
     shown: [Option<Change>; CONTACTS],
     /// When negative entries were last dropped.
     pub(crate) negatives_ended: Mark,
-    /// By lookup: when its negative entry was last ended by itself.
+    /// For each lookup, when its own negative entry was last ended.
     negative_ended: HashMap<TestLookup, Mark>,
-    /// Since when the cache is off.
+    /// Since when the cache has been off.
     off_since: Option<Mark>,
-    /// When it last went off or on.
+    /// When the cache was last switched off or on.
     last_switch: Mark,
     /// When the service last applied an invalidation, a purge or a switch.
     pub(crate) last_notice: Mark,
@@ -143,7 +143,7 @@ pub(crate) struct Model {
     pub(crate) last_fresh: Mark,
     /// When the world last changed.
     pub(crate) last_change: Mark,
-    /// How many deliveries have been applied.
+    /// The number of deliveries that have been applied.
     applied: usize,
 }
 
@@ -176,7 +176,7 @@ impl Model {
         }
     }
 
-    /// An invalidation or a purge was acknowledged; `sequence` was taken just before.
+    /// Records that an invalidation or a purge was acknowledged; `sequence` was taken just before.
     pub(crate) fn invalidated(
         &mut self,
         world: &World,
@@ -206,14 +206,14 @@ impl Model {
         self.last_notice = mark;
     }
 
-    /// A report about an identifier that leads to no cached contact was acknowledged.
+    /// Records that a report about an identifier that leads to no cached contact was acknowledged.
     pub(crate) fn negative_ended(&mut self, lookup: TestLookup, mark: Mark) {
         self.negative_ended.insert(lookup, mark);
         self.known.remove(&lookup);
         self.last_notice = mark;
     }
 
-    /// After which a call by the lookup must have begun, if its negative answer counts.
+    /// When a call by the lookup must have begun, at the earliest, for its negative result to count.
     pub(crate) fn negative_ended_at(&self, lookup: TestLookup) -> Mark {
         self.negative_ended
             .get(&lookup)
@@ -222,7 +222,7 @@ impl Model {
             .max(self.negatives_ended)
     }
 
-    /// A purge of everything was acknowledged: the overview may still lag.
+    /// Records that a purge of everything was acknowledged. The overview may still lag.
     pub(crate) fn everything_purged(&mut self, world: &World, sequence: Sequence, mark: Mark) {
         self.is_disturbed = true;
         let lagging = world.as_of(mark.tick - self.lag);
@@ -236,7 +236,8 @@ impl Model {
         self.last_notice = mark;
     }
 
-    /// A purge by identifier was acknowledged: it covers the contacts that the service knows to have it.
+    /// Records that a purge by identifier was acknowledged. It covers the contacts that the service knows to have the
+    /// identifier.
     pub(crate) fn purged_by(
         &mut self,
         world: &World,
@@ -273,7 +274,7 @@ impl Model {
             self.shown[contact] = None;
             self.known.retain(|_, known| *known != contact);
         }
-        // Engage resolves an id with a type by the overview alone, which may lag.
+        // Engage resolves an id with a type only through the overview, which may lag.
         if !matches!(lookup.alias, Alias::Id(_)) {
             let lookups =
                 purges::equivalent_lookups(lookup.alias).map(|lookup| (lookup, world.change()));
@@ -282,13 +283,13 @@ impl Model {
         }
     }
 
-    /// A request was answered: the service knows the contact now, and has its profile cached.
+    /// Records that a request was answered: the service now knows the contact and has its profile cached.
     pub(crate) fn answered(&mut self, caller: &Caller, contact: usize, profile: Change) {
-        // Nothing that was fetched while the cache was off was stored.
+        // Data that was fetched while the cache was off was not stored.
         let is_kept = !self.is_off() && self.last_switch < caller.arrival;
         if self.remembers && is_kept {
             if caller.prefer.is_some() {
-                // It may have been chosen: no alias leads to it. The profiles of others were read too.
+                // The contact may have been chosen, so no alias leads to it. The profiles of others were read too.
                 self.shown = [None; CONTACTS];
             } else {
                 self.known.insert(caller.lookup, contact);
@@ -297,7 +298,7 @@ impl Model {
         }
     }
 
-    /// How far the service believes that the overview may lag.
+    /// The longest lag that the service expects.
     pub(crate) fn overview_lag(&self) -> Duration {
         self.overview_lag
     }
@@ -307,14 +308,14 @@ impl Model {
         self.off_since.is_some()
     }
 
-    /// The cache went off, or on again.
+    /// Records that the cache was switched off or on.
     pub(crate) fn switched(&mut self, on: bool, mark: Mark) {
         self.off_since = (!on).then_some(mark);
         self.last_switch = mark;
         self.last_notice = mark;
     }
 
-    /// A request was refused: the alias and the profile may have been dropped.
+    /// Records that a request was refused: the alias and the profile may have been dropped.
     pub(crate) fn refused(&mut self, caller: &Caller) {
         let lookup = caller.lookup;
         if caller.prefer.is_some() {
@@ -348,7 +349,7 @@ impl Model {
         };
     }
 
-    /// Applies what entity endpoints returned, once the service has: from then on it must not serve older versions.
+    /// Applies the results of entity endpoints after the service has: from then on it must not serve older versions.
     pub(crate) fn apply_reads(&mut self, world: &World, wire: &Wire, whole_pages: bool) {
         for delivery in &wire.deliveries[self.applied..] {
             if delivery.part == Part::Profile && (!delivery.faulty || delivery.is_unreadable) {

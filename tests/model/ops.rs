@@ -20,7 +20,7 @@ pub(crate) struct Case {
     pub(crate) version: ApiVersion,
     /// `engage.overview_lag`, in seconds.
     pub(crate) overview_lag: u64,
-    /// How many quarters of that the world's overview lags at most.
+    /// The longest lag of the world's overview, in quarters of that.
     pub(crate) lag_quarters: u32,
     /// `cache.max_size`, in bytes.
     pub(crate) max_bytes: u64,
@@ -40,7 +40,7 @@ pub(crate) struct Case {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) lookup: TestLookup,
-    /// The preferred type, of a lookup without a type.
+    /// The preferred type, for a lookup without a type.
     pub(crate) prefer: Option<Kind>,
     /// Whether the contact type is written in capitals.
     pub(crate) shouted: bool,
@@ -96,7 +96,7 @@ pub(crate) enum Op {
         with: usize,
     },
     Retype(usize),
-    /// The contact becomes protected, or is no longer.
+    /// Makes the contact protected, or unprotected again.
     Protect(usize),
     Delete(usize),
     Recreate(usize),
@@ -110,10 +110,10 @@ pub(crate) enum Op {
     Purge(usize),
     PurgeBy(TestLookup),
     PurgeEverything,
-    /// The cache goes off, or on again.
+    /// Switches the cache off or on.
     Switch(bool),
     DropNegatives,
-    /// The response to a call is read from the world, so many quarters of its lag ago.
+    /// Reads the response to a call from the world as it was this many quarters of its lag ago.
     Read(usize, u32),
     Deliver(usize),
     Fail(usize, Fault),
@@ -162,9 +162,9 @@ impl fmt::Debug for Scenario {
 pub(crate) struct Focus {
     pub(crate) name: &'static str,
     pub(crate) requests: u32,
-    /// Of a hundred requests.
+    /// Requests for fresh data among a hundred.
     pub(crate) fresh: u32,
-    /// Of a hundred requests.
+    /// Requests with directives among a hundred.
     pub(crate) directives: u32,
     pub(crate) cancels: u32,
     pub(crate) edits: u32,

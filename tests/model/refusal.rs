@@ -54,7 +54,7 @@ pub(crate) fn check_refusal(
                 check_negative(model, world, wire, caller, error, now)?;
             }
             engage::Error::IdentityMismatch => {
-                // The overview that led to the contact may lag, and the failure is remembered.
+                // The overview that led to the contact may lag, and the failure may be in back-off.
                 let window = 2 * MAX_BACK_OFF + model.overview_lag();
                 let changed = changed || now.since(world.now().since) < window;
                 demand!(
@@ -89,7 +89,7 @@ pub(crate) fn check_refusal(
     Ok(())
 }
 
-/// Whether a call failed after the request arrived, or so lately that its failure is still remembered.
+/// Whether a call failed after the request arrived, or so recently that it is still in back-off.
 fn failed_lately(wire: &Wire, caller: &Caller, now: Tick) -> bool {
     wire.last_fault.is_some_and(|fault| {
         let remembered = now.since(fault.tick) < MAX_BACK_OFF && !caller.finds_it_off;
@@ -97,8 +97,8 @@ fn failed_lately(wire: &Wire, caller: &Caller, now: Tick) -> bool {
     })
 }
 
-/// An unknown contact or an ambiguous identifier needs a call that said so, lately and after the negatives were last
-/// dropped; "unknown" also stands for a contact of another type.
+/// An unknown contact or an ambiguous identifier needs a call that reported it, recently and after the negatives were
+/// last dropped; "unknown" also stands for a contact of another type.
 fn check_negative(
     model: &Model,
     world: &World,

@@ -1,4 +1,4 @@
-//! The shortest sequences that once broke a promise, replayed whatever the random ones find.
+//! The shortest sequences that once broke a promise. They are replayed in addition to the random ones.
 
 mod learned;
 
@@ -17,7 +17,7 @@ use crate::{
 const PROFILE: PartSet = PartSet::of(&[Part::Profile]);
 const VOUCHERS: PartSet = PartSet::of(&[Part::Vouchers]);
 
-/// The built-in settings, and an overview that lags as long as the service believes that it may.
+/// The built-in settings, and an overview that lags as long as the service expects at most.
 fn case() -> Case {
     Case {
         version: ApiVersion::V3,
@@ -124,7 +124,7 @@ fn entity_read_overtakes_an_overview_of_a_request_that_still_waits() {
     for on in [true, false] {
         let ops = vec![
             Op::Switch(on),
-            // Its overview has arrived; it waits for the points.
+            // Its overview has arrived; the request still waits for the points.
             request_parts(Alias::Id(0), PartSet::ALL, PartSet::EMPTY),
             Op::Deliver(0),
             Op::Nothing,

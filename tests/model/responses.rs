@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// How many vouchers a contact has: two, so that they may come on two pages.
+/// The number of vouchers of a contact: two, so that they may be on two pages.
 pub(crate) const VOUCHERS: usize = 2;
 
 /// A response.
@@ -25,7 +25,7 @@ pub(crate) struct Response {
     pub(crate) answer: Result<Bytes, Error>,
     /// The versions that it contains.
     pub(crate) versions: Vec<(usize, Part, Change)>,
-    /// The contact to which it resolves an alias, if it does.
+    /// The contact that it resolves an alias to, if it does.
     pub(crate) leads_to: Option<usize>,
     /// Whether Engage failed.
     pub(crate) faulty: bool,

@@ -1,4 +1,4 @@
-//! What an answer contains: which version of which contact, in the record and in the rendered bytes.
+//! Reads which version of which contact a response contains, in the record and in the rendered bytes.
 
 use engage_bff::{
     cache::{
@@ -24,7 +24,7 @@ use crate::{
 pub(crate) struct ServedPart {
     pub(crate) contact: usize,
     pub(crate) part: Part,
-    /// Several where its pages were read at different times.
+    /// Several, if its pages were read at different times.
     pub(crate) versions: Vec<Change>,
     pub(crate) requested_at: Tick,
     pub(crate) sequence: Sequence,

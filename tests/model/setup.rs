@@ -33,10 +33,10 @@ use crate::{
 
 /// The rate, the burst and the greatest number of calls at once of a small budget.
 pub(crate) const SMALL_BUDGET: (u32, u32, usize) = (4, 3, 4);
-/// Those of a budget that is never spent.
+/// The limits of a budget that is never exhausted.
 const LARGE_BUDGET: (u32, u32, usize) = (1_000_000, 1_000_000, 10_000);
 
-/// The service, and what the test controls it by.
+/// The service, and the handles by which the test controls it.
 pub(crate) struct Setup {
     pub(crate) customers: CustomerService,
     pub(crate) wire: Arc<Mutex<Wire>>,
@@ -48,7 +48,7 @@ pub(crate) struct Setup {
 pub(crate) fn service(case: &Case) -> Setup {
     let start: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
     let manual = ManualClock::new(start);
-    // The world begins at the clock's zero, so its first answers may lag.
+    // The world begins at the clock's zero, so its first responses may lag.
     let clock = Clock::from(manual.clone());
     let digester = Digester::with_key(b"a key of tests");
     let custom_key = case
@@ -110,7 +110,7 @@ pub(crate) fn service(case: &Case) -> Setup {
         PATIENCE,
         clock,
     );
-    // Custom keys are unique only where it is known which attribute they are in.
+    // Custom keys are unique only if it is known which attribute they are in.
     let by_key = custom_key.map(|_| IdentifierKind::CustomKey);
     let kinds = [IdentifierKind::Email].into_iter().chain(by_key);
     let kinds = kinds.filter(|_| case.learns);
@@ -123,7 +123,7 @@ pub(crate) fn service(case: &Case) -> Setup {
     }
 }
 
-/// How far the world's overview lags at most.
+/// The longest lag of the world's overview.
 pub(crate) fn lag(case: &Case) -> Duration {
     Duration::from_secs(case.overview_lag) * case.lag_quarters / 4
 }

@@ -1,6 +1,6 @@
 //! The world behind Engage: three contacts with their identifiers and parts, now and at every earlier time. Each part
-//! contains its contact and the number of the change that made it, so an answer shows which version of which contact it
-//! has.
+//! contains its contact and the number of the change that made it, so a response shows which version of which contact
+//! it has.
 
 use engage_bff::{
     clock::Tick,
@@ -32,7 +32,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Engage's spelling.
+    /// The type as Engage spells it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Kind::Member => "Member",
@@ -40,7 +40,7 @@ impl Kind {
         }
     }
 
-    /// The service's.
+    /// The type as the service represents it.
     pub(crate) fn contact_type(self) -> ContactType {
         ContactType::parse(self.as_str()).expect("a contact type")
     }
@@ -128,7 +128,7 @@ pub(crate) fn id(contact: usize) -> ContactId {
     ContactId::parse(&guid(contact)).expect("an id")
 }
 
-/// What Engage lists where several contacts have an identifier.
+/// What Engage lists if several contacts have an identifier.
 pub(crate) fn matches(owners: &[usize]) -> Matches {
     Matches::of(owners.iter().map(|owner| Some(id(*owner))))
 }
@@ -162,7 +162,7 @@ pub(crate) struct ContactState {
 }
 
 impl ContactState {
-    /// Whether it, contact number `own`, has the identifier and is of the type.
+    /// Whether this contact, with the number `own`, has the identifier and is of the type.
     pub(crate) fn matches(&self, own: usize, lookup: TestLookup) -> bool {
         let named = match lookup.alias {
             Alias::Id(contact) => contact == own,
@@ -294,7 +294,7 @@ impl World {
         });
     }
 
-    /// Moves an e-mail address to a contact; its own goes to the former owners, or to none.
+    /// Moves an e-mail address to a contact. The contact's own address goes to the former owners, or to none.
     pub(crate) fn move_email(&mut self, now: Tick, email: usize, to: usize, swap: bool) {
         let left = self.now().contacts[to].email.filter(|_| swap);
         self.alter_profiles(now, |contact, state| {
@@ -336,7 +336,7 @@ impl World {
         });
     }
 
-    /// Marks the contact as protected, or no longer.
+    /// Marks the contact as protected or unprotected.
     pub(crate) fn protect(&mut self, now: Tick, contact: usize) {
         self.alter_profiles(now, |other, state| {
             state.is_protected ^= contact == other;

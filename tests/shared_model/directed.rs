@@ -1,4 +1,4 @@
-//! Sequences that random ones seldom contain: each breaks a promise if one safeguard is missing.
+//! Sequences that are rare among random ones. Each breaks a promise if one safeguard is missing.
 
 use engage_bff::domain::Part;
 
@@ -32,7 +32,7 @@ fn failover_that_no_replica_can_notice_brings_nothing_back() {
     let ops = vec![
         read(0),
         Op::Snapshot,
-        // The replica that is restarted alone has seen the entry that is lost.
+        // The replica that is restarted is the only one that has seen the lost entry.
         Op::Cut(1),
         Op::Cut(2),
         change(0),

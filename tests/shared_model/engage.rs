@@ -1,4 +1,4 @@
-//! Engage's contacts, whose every version of each part is labelled with its contact and its number.
+//! Engage's contacts. Each version of each part contains its contact and its number.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) type Version = usize;
 pub(crate) struct Engage {
     pub(crate) simulator: Simulator,
     ids: Vec<String>,
-    /// By contact and part: each version, and when it began.
+    /// For each contact and part: each version, and when it began.
     versions: Vec<[Vec<(Version, Tick)>; PARTS.len()]>,
     last: Version,
     /// How far the overview lags.
@@ -110,14 +110,14 @@ impl Engage {
         versions.last().expect("there is a first").0
     }
 
-    /// The version that was the present one at that time.
+    /// The version that was current at that time.
     pub(crate) fn version_at(&self, contact: usize, part: Part, time: Tick) -> Version {
         let versions = self.versions[contact][index(part)].iter();
         let then = versions.rev().find(|(_, since)| *since <= time);
         then.map_or(0, |(version, _)| *version)
     }
 
-    /// When a version was replaced; `None`: it is the present one.
+    /// When a version was replaced; `None` if it is the current one.
     pub(crate) fn ended(&self, contact: usize, part: Part, version: Version) -> Option<Tick> {
         let versions = self.versions[contact][index(part)].iter();
         let mut later = versions.filter(|(number, _)| *number > version);
@@ -126,7 +126,7 @@ impl Engage {
 
     /// Holds every call from now on; their responses are computed on arrival, or on release.
     pub(crate) fn hold(&mut self, computes_late: bool) {
-        // The old one first: its calls are released.
+        // The old hold is dropped first, which releases its calls.
         self.hold = None;
         self.hold = Some(if computes_late {
             self.simulator.hold_before(Endpoint::All)

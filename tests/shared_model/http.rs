@@ -1,4 +1,4 @@
-//! A request over a connection of its own. Dropping it closes the connection, as a caller does that gives up.
+//! A request over its own connection. Dropping it closes the connection, like a caller that gives up.
 
 use std::{fmt::Write, io, net::SocketAddr};
 

@@ -1,4 +1,4 @@
-//! Notices when all replicas, the simulator and the stand-in have nothing left to do until time passes.
+//! Detects when all replicas, the simulator and the stand-in have nothing left to do until time passes.
 
 use std::{
     sync::{
@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{runtime::Runtime, sync::Notify, task::yield_now};
 
-/// More than the hops over sockets that one event can lead to, each of which lets the runtime run out of work once.
+/// More than the number of socket hops that one event can cause. The runtime runs out of work once for each hop.
 const ROUNDS: usize = 24;
 
 /// Counts how often the runtime ran out of work.
@@ -22,7 +22,7 @@ pub(crate) struct Idle {
     parked: Arc<Notify>,
 }
 
-/// A runtime of one thread, and the notice of its idleness.
+/// A runtime of one thread, and the detector of its idleness.
 pub(crate) fn runtime() -> (Runtime, Idle) {
     let idle = Idle {
         threads: threads(),
@@ -32,7 +32,7 @@ pub(crate) fn runtime() -> (Runtime, Idle) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(1)
-        // A thread for blocking work ends with it.
+        // Threads for blocking work end when their work does.
         .thread_keep_alive(Duration::ZERO)
         .on_thread_park(move || {
             seen.parks.fetch_add(1, Ordering::SeqCst);
@@ -72,7 +72,7 @@ impl Idle {
             while self.parks.load(Ordering::SeqCst) == before {
                 self.parked.notified().await;
             }
-            // Looks at the sockets.
+            // Polls the sockets.
             yield_now().await;
         }
     }

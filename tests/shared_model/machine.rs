@@ -37,7 +37,7 @@ pub(crate) struct Machine {
     health: Vec<Health>,
     cut: Vec<bool>,
     deaf: Vec<bool>,
-    /// Whether a fault of the tier lasts, and whether no replica can read the stream meanwhile.
+    /// Whether a fault of the tier is active, and whether it prevents every replica from reading the stream.
     tier_is_faulty: bool,
     tier_is_dark: bool,
     starts: usize,
@@ -47,7 +47,7 @@ pub(crate) struct Machine {
     reads: Vec<Read>,
     notices: Vec<PendingNotice>,
     done: Arc<Mutex<Vec<Done>>>,
-    /// Since when calls to Engage are held; until when its failures may be remembered.
+    /// Since when calls to Engage are held, and until when its failures may be in back-off.
     held_since: Option<Tick>,
     last_held: Option<Tick>,
     excused_until: Option<Tick>,
@@ -55,10 +55,10 @@ pub(crate) struct Machine {
     was_disturbed: bool,
 }
 
-/// The number of a request, and how it ended.
+/// The number of a request, and its result.
 type Done = (usize, io::Result<Response>);
 
-/// A read that is not answered.
+/// A read without a response yet.
 struct Read {
     number: usize,
     replica: usize,
@@ -70,14 +70,14 @@ struct Read {
     text: String,
 }
 
-/// An invalidation that is not answered.
+/// An invalidation without a response yet.
 struct PendingNotice {
     number: usize,
     incarnation: usize,
     floors: Floors,
     /// Whether it covers more than it names.
     is_wide: bool,
-    /// Whether the tier troubled its replica since.
+    /// Whether the tier has disturbed its replica since.
     is_troubled: bool,
     replica: usize,
     text: String,
@@ -129,9 +129,9 @@ impl Machine {
         machine
     }
 
-    /// Runs the events, then mends everything, and reads everything at every replica and at a new one.
+    /// Runs the events, then ends all faults and reads everything at every replica and at a new one.
     pub(crate) async fn play(&mut self, steps: &[Step]) -> CheckResult {
-        // The overview shows the contacts, and the replicas know the tier and each other.
+        // By then the overview shows the contacts, and the replicas know the tier and one another.
         self.pass(self.engage.lag + Duration::from_secs(3)).await?;
         for replica in 0..REPLICAS {
             self.deliver_any(replica);
@@ -182,7 +182,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Sends a request and returns its number; its response comes into `done`.
+    /// Sends a request and returns its number; its response is stored in `done`.
     fn send(
         &mut self,
         address: SocketAddr,

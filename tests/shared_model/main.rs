@@ -1,9 +1,9 @@
-//! The promises of the shared tier against several replicas in one process: random events in random order, over one
+//! The promises of the shared tier, checked on several replicas in one process: random events in random order, over one
 //! stand-in of the server, one simulator of Engage and one clock.
 //!
-//! [`ops`] are the events, [`machine`] runs them; [`replicas`] starts the services and [`http`] sends their requests;
-//! [`engage`] changes the contacts at Engage and labels every version of each part; [`oracle`] says which versions a
-//! replica may serve; [`idle`] notices when nothing is left to do.
+//! [`ops`] defines the events, [`machine`] runs them; [`replicas`] starts the services and [`http`] sends their
+//! requests; [`engage`] changes the contacts at Engage and labels every version of each part; [`oracle`] determines
+//! which versions a replica may serve; [`idle`] detects when nothing is left to do.
 //!
 //! `MODEL_CASES` sets how many sequences each test runs, `MODEL_SEED` which ones; a failure prints both, the shortest
 //! sequence that still fails, and the promise that it breaks.
@@ -29,8 +29,8 @@ use crate::{
     ops::{BALANCED, Focus, Scenario},
 };
 
-/// How many sequences each test runs, unless `MODEL_CASES` says otherwise: what the check has time for.
-/// `scripts/nightly` runs many times as many.
+/// The number of sequences that each test runs, unless `MODEL_CASES` is set: as many as the check has time for.
+/// `scripts/nightly` runs many times more.
 const CASES: u32 = 50;
 /// Their seed, unless `MODEL_SEED` says otherwise.
 const SEED: u64 = 2026;
@@ -156,7 +156,7 @@ fn play(scenario: &Scenario) -> oracle::CheckResult {
         let mut machine = Machine::new(&scenario.case, idle).await;
         machine.play(&scenario.steps).await
     });
-    // A purge may wait for a clock that stands now.
+    // A purge may wait for a clock that no longer moves.
     runtime.shutdown_timeout(Duration::from_millis(50));
     result
 }

@@ -19,7 +19,7 @@ pub(crate) struct Case {
     pub(crate) has_tier: bool,
     /// Whether the overview lags for as long as the service expects, or not at all.
     pub(crate) lags: bool,
-    /// The server's clock, less the replicas', in milliseconds.
+    /// The server's clock minus the replicas', in milliseconds.
     pub(crate) server_offset: i64,
     /// Seeds the jitter.
     pub(crate) seed: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Case {
     pub(crate) is_calm: bool,
 }
 
-/// What an invalidation concerns.
+/// The subject of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// The webhook of a change of the part.
@@ -39,7 +39,7 @@ pub(crate) enum Notice {
     PurgeEverything,
 }
 
-/// A fault of the tier that lasts.
+/// A lasting fault of the tier.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TierFault {
     Down,
@@ -60,7 +60,7 @@ pub(crate) enum Stretch {
     Lifetime,
 }
 
-/// One event. Numbers are taken modulo how many there are.
+/// One event. Numbers are taken modulo the number of existing items.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     /// The simplest event for shrinking.
@@ -105,7 +105,7 @@ pub(crate) enum Op {
     Evict(Evicted),
     Trim(usize),
     Cut(usize),
-    /// The replica does not get what the stream says.
+    /// Entries of the stream do not arrive at this replica.
     Deafen(usize),
     Mend(usize),
     Restart {
@@ -156,7 +156,7 @@ pub(crate) struct Focus {
     pub(crate) name: &'static str,
     pub(crate) has_tier: bool,
     pub(crate) reads: u32,
-    /// Of a hundred reads.
+    /// Reads of fresh data among a hundred.
     pub(crate) fresh: u32,
     pub(crate) cancels: u32,
     pub(crate) edits: u32,
@@ -305,7 +305,7 @@ fn replica() -> impl Strategy<Value = usize> {
 }
 
 fn contact() -> impl Strategy<Value = usize> {
-    // Mostly one, so that events concern each other.
+    // Mostly the first contact, so that events affect one another.
     prop_oneof![4 => Just(0), 1 => 0..CONTACTS]
 }
 

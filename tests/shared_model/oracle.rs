@@ -1,4 +1,4 @@
-//! Which versions a replica may serve.
+//! Determines which versions a replica may serve.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     replicas::{FALLBACK, LIFETIME, OVERVIEW_LAG},
 };
 
-/// Whether every promise is kept; if not, which one is broken and how.
+/// `Ok` if every promise is kept, otherwise the promise that is broken and how.
 pub(crate) type CheckResult = Result<(), TestCaseError>;
 
 /// Fails the case with the name of the broken promise, unless the condition holds.
@@ -26,51 +26,51 @@ macro_rules! demand {
 }
 pub(crate) use demand;
 
-/// After a fault of the tier, a replica may need so long to find it again.
+/// The time that a replica may need to find the tier again after a fault.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(10);
-/// When the tier fails, a replica makes no calls until its share of the call budget is not lent any more: 2 s, what was
-/// leased of it, and a margin.
+/// After the tier fails, a replica makes no calls until its share of the call budget is no longer lent: 2 s, the time
+/// of its leased tokens, and a margin.
 pub(crate) const BUDGET_PAUSE: Duration = Duration::from_secs(3);
-/// A replica that can't read the stream for so long distrusts its memory: 2 s, and a beat's interval.
+/// A replica that can't read the stream for this long distrusts its memory: 2 s, and the interval of a heartbeat.
 const DISTRUST: Duration = Duration::from_secs(3);
 
-/// The versions that an invalidation leaves: by contact and part, the oldest that may be served.
+/// The oldest versions that may be served after an invalidation, for each contact and part.
 pub(crate) type Floors = [[Version; PARTS.len()]; CONTACTS];
 
-/// How a replica knows an invalidation.
+/// How a replica knows about an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Knowledge {
-    /// It applied it: for a while only entity endpoints fill what it covered.
+    /// It applied the invalidation: for a while only entity endpoints fill what it covered.
     Applied,
-    /// It began without memory, and knows what the tier has of it.
+    /// It started with an empty memory, and knows what the tier knows about it.
     FromTier,
-    /// It dropped its memory: the overview, which may lag, fills it again.
+    /// It dropped its memory, which the overview, which may lag, fills again.
     Dropped,
 }
 
-/// An invalidation that was acknowledged.
+/// An acknowledged invalidation.
 struct Ack {
     at: Tick,
     floors: Floors,
-    /// The same where the overview, which lags, may have filled it since.
+    /// The same if the lagging overview may have filled the part since.
     lagging: Floors,
-    /// Whether the tier may have lost since for what only entity endpoints may fill.
+    /// Whether the tier may have lost the information about which parts only entity endpoints may fill.
     is_lost: bool,
-    /// Whether it holds on the replica alone that acknowledged it.
+    /// Whether it took effect only at the replica that acknowledged it.
     is_local: bool,
-    /// The replicas, by their incarnation, that must know it.
+    /// The replicas that must know it, by incarnation.
     reached: HashMap<usize, Knowledge>,
 }
 
-/// How a replica fares.
+/// How the tier's faults affect a replica.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Health {
     pub(crate) incarnation: usize,
-    /// Since when the tier troubles it no more; `None`: it does.
+    /// Since when the tier has not disturbed it; `None` while it does.
     pub(crate) calm_since: Option<Tick>,
-    /// Whether it never did.
+    /// Whether the tier has never disturbed it.
     pub(crate) was_calm: bool,
-    /// Since when it certainly can't read the stream.
+    /// Since when it certainly has not been able to read the stream.
     pub(crate) dark_since: Option<Tick>,
 }
 
@@ -86,13 +86,13 @@ impl Health {
 #[derive(Default)]
 pub(crate) struct Oracle {
     acks: Vec<Ack>,
-    /// Whether a replica owes the tier a wide invalidation, which makes it forget for what only entity endpoints may
-    /// fill, at any time.
+    /// Whether a replica owes the tier a wide invalidation. When it is written, which may be at any time, the tier
+    /// forgets which parts only entity endpoints may fill.
     forgets: bool,
 }
 
 impl Oracle {
-    /// An invalidation was acknowledged by that replica.
+    /// Records that a replica acknowledged an invalidation.
     pub(crate) fn acknowledged(
         &mut self,
         engage: &Engage,
@@ -118,7 +118,7 @@ impl Oracle {
         });
     }
 
-    /// All tasks are idle: who can read the stream has read it.
+    /// Records that all tasks are idle: replicas that can read the stream have read it.
     pub(crate) fn spread(&mut self, health: &Health, now: Tick) {
         if !health.knows_all(now) {
             return;
@@ -134,7 +134,8 @@ impl Oracle {
         }
     }
 
-    /// A replica starts without memory: what it finds in the tier must not be older than any invalidation.
+    /// Records that a replica started with an empty memory: the data that it finds in the tier must not be older than
+    /// any invalidation.
     pub(crate) fn started(&mut self, incarnation: usize, has_tier: bool) {
         let knowledge = if has_tier {
             Knowledge::FromTier
@@ -146,19 +147,19 @@ impl Oracle {
         }
     }
 
-    /// A wide invalidation was not written, and will be.
+    /// Records that a wide invalidation was not written yet, and will be.
     pub(crate) fn owes(&mut self) {
         self.forgets = true;
     }
 
-    /// The tier may have lost what it had, or may not be reached.
+    /// Records that the tier may have lost its data, or may be unreachable.
     pub(crate) fn lost(&mut self) {
         for ack in &mut self.acks {
             ack.is_lost = true;
         }
     }
 
-    /// The oldest versions that the replica may serve to a request that it gets now, and for each the promise.
+    /// The oldest versions that the replica may serve to a request that it receives now, each with the promise.
     pub(crate) fn floors(
         &self,
         engage: &Engage,
@@ -190,7 +191,7 @@ impl Oracle {
     }
 }
 
-/// What an invalidation of these parts of a contact leaves.
+/// The oldest versions that may be served after an invalidation of these parts of a contact.
 pub(crate) fn floors_of(engage: &Engage, contact: usize, parts: &[Part]) -> Floors {
     let mut floors = Floors::default();
     for (index, part) in PARTS.into_iter().enumerate() {
@@ -201,7 +202,7 @@ pub(crate) fn floors_of(engage: &Engage, contact: usize, parts: &[Part]) -> Floo
     floors
 }
 
-/// What an invalidation leaves after which the overview, which lags, may fill every part.
+/// The oldest versions after an invalidation after which the overview, which lags, may fill every part.
 pub(crate) fn lagging_floors(engage: &Engage, contacts: &[usize], now: Tick) -> Floors {
     debug_assert!(engage.lag <= OVERVIEW_LAG);
     let mut floors = Floors::default();

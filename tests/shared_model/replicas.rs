@@ -73,7 +73,7 @@ impl Replica {
         self.shutdown.cancel();
     }
 
-    /// Its tasks go on without anyone who hears of them, as those of a machine that lost its network.
+    /// Cuts the replica off while its tasks continue, like a machine that lost its network.
     pub(crate) fn abandon(&self) {
         if let Some(connection) = &self.connection {
             connection.cut(true);

@@ -35,7 +35,7 @@ const MANY_POLLS: usize = 20_000;
 const LONGEST_BUDGET_WAIT: Duration = Duration::from_secs(2);
 
 impl Machine {
-    /// Polls so many tasks, or for 0 all until they are idle; then checks everything.
+    /// Polls this many tasks, or for 0 all of them until they are idle; then checks everything.
     pub(super) async fn settle(&mut self, polls: usize) -> CheckResult {
         self.is_idle = polls == 0;
         if self.is_idle {
@@ -58,7 +58,7 @@ impl Machine {
         Ok(())
     }
 
-    /// P5, P6 and P7, by the calls in flight.
+    /// P5, P6 and P7, checked on the calls in flight.
     fn check_calls(&mut self) -> CheckResult {
         let now = self.now();
         let wire = lock(&self.wire);
@@ -79,7 +79,7 @@ impl Machine {
                 call.start
             );
         }
-        // A call may have waited for the budget first: then it is younger than its flight.
+        // A call may have waited for the budget first, so it may be younger than its flight.
         let patience = if self.is_scarce(&wire) {
             PATIENCE.saturating_sub(LONGEST_BUDGET_WAIT)
         } else {
@@ -147,7 +147,7 @@ impl Machine {
         Ok(())
     }
 
-    /// P1: an alarm about an identifier of two contacts has a reason, and where there is one, there is an alarm.
+    /// P1: an alarm about an identifier of two contacts has a reason, and if there is a reason, there is an alarm.
     fn check_alarms(&mut self) -> CheckResult {
         let (now, wire) = (self.now(), lock(&self.wire));
         let totals = self.customers.alias_conflicts();
@@ -215,7 +215,7 @@ impl Machine {
         Ok(())
     }
 
-    /// P5: a call that is older than any request waits does not delay a later call.
+    /// P5: a call that is older than the longest wait of a request does not delay a later call.
     fn check_delays(&self, caller: &Caller) -> CheckResult {
         let TestLookup {
             alias: Alias::Id(contact),

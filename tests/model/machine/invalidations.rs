@@ -1,4 +1,4 @@
-//! Invalidations, purges and the switch, applied to the service and noted by the model.
+//! Applies invalidations, purges and the cache switch to the service and to the model.
 
 use engage_bff::{
     customer::Reported,
@@ -23,7 +23,7 @@ impl Machine {
             .invalidated(&self.world, contact, parts, sequence, mark);
     }
 
-    /// A report of a caller: about the contact to which the identifier leads in the cache, if it leads to one.
+    /// A caller's report about the contact that the identifier leads to in the cache, if it leads to one.
     pub(super) async fn changed(&mut self, lookup: TestLookup, parts: PartSet) {
         let sequence = self.customers.arrival();
         let built = lookup.build(false, &self.digester);

@@ -1,4 +1,4 @@
-//! Whether an answer is right.
+//! Checks whether a response is right.
 
 use engage_bff::{
     cache::freshness::FetchSource,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 impl Model {
-    /// Whether the answer keeps every promise.
+    /// Whether the response keeps every promise.
     pub(crate) fn check(
         &self,
         world: &World,
@@ -87,7 +87,7 @@ impl Model {
         Ok(())
     }
 
-    /// P2 and P3: what the answer says about the cache is right.
+    /// P2 and P3: what the response says about the cache is right.
     fn check_verdict(&self, caller: &Caller, found: &Found, now: Tick) -> CheckResult {
         let (query, verdict) = (&caller.query, &found.verdict);
         let is_bypass = verdict.status == CacheStatus::Bypass && !verdict.stored;
@@ -106,7 +106,7 @@ impl Model {
         Ok(())
     }
 
-    /// P1: the answer is about the contact that has the identifier, as far as the service knows.
+    /// P1: the response is about the contact that has the identifier, according to what the service knows.
     fn check_contact(
         &self,
         world: &World,
@@ -167,7 +167,7 @@ impl Model {
         Ok(())
     }
 
-    /// P1 and P2: an alias of which the service does not know that it moved is used within its windows only.
+    /// P1 and P2: an alias that moved without the service knowing is used only within its windows.
     fn check_window(
         &self,
         world: &World,
@@ -193,8 +193,8 @@ impl Model {
         Ok(())
     }
 
-    /// Whether `/contacts/id` lately returned a contact whose profile does not contradict the alias: a tenant may hide
-    /// attributes, so such an alias is used for as long as a negative entry.
+    /// Whether `/contacts/id` recently returned a contact whose profile does not contradict the alias. A tenant may
+    /// hide attributes, so such an alias is used for as long as a negative entry.
     fn is_hidden(
         &self,
         world: &World,
@@ -210,16 +210,16 @@ impl Model {
         is_named && world.hides(contact, lookup, self.learnt[contact], self.knows_custom_key)
     }
 
-    /// Whether an overview was in flight together with an invalidation or an entity read. Where the overview is
-    /// believed not to lag, either may be the newer.
+    /// Whether an overview was in flight at the same time as an invalidation or an entity read. If the overview is
+    /// expected not to lag, either may be the newer.
     fn is_in_doubt(&self, delivery: &Delivery) -> bool {
         let bound = &self.bounds[delivery.contact][delivery.part];
         let until = bound.since + self.overview_lag;
         !delivery.by_entity && self.overview_lag.is_zero() && delivery.flight.tick <= until
     }
 
-    /// P4: fresh parts were fetched after the request arrived, from the entity endpoint, or from an overview that began
-    /// so much later that it can't lag behind such a read.
+    /// P4: fresh parts were fetched after the request arrived, either from the entity endpoint, or from an overview
+    /// that began late enough not to lag behind such a read.
     fn check_freshness(
         &self,
         world: &World,
@@ -258,7 +258,7 @@ impl Model {
         Ok(())
     }
 
-    /// P3: nothing that was fetched before an invalidation, and no older version. Returns the deliveries that may have
+    /// P3: nothing was fetched before an invalidation, and no version is older. Returns the deliveries that may have
     /// filled the part.
     fn check_finality(
         &self,
@@ -326,7 +326,7 @@ fn leads_to(call: &Call, lookup: TestLookup, contact: usize) -> bool {
     call.target == Target::Resolution(lookup) && (response.leads_to == Some(contact) || is_listed)
 }
 
-/// P2: nothing is older than it may be, and old data is named in `degraded`.
+/// P2: nothing is older than allowed, and old data is listed in `degraded`.
 fn check_age(
     caller: &Caller,
     found: &Found,

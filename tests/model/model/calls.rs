@@ -1,4 +1,4 @@
-//! Whether calls were made again too soon.
+//! Checks whether calls were repeated too soon.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::{
     world::Alias,
 };
 
-/// From so many failures on, there may be an outage.
+/// From this number of failures on, there may be an outage.
 const OUTAGE: usize = 3;
 /// Younger data is never refreshed ahead.
 const SHORTEST_DEMAND: Duration = Duration::from_secs(24);
 
 impl Model {
-    /// P5: a call that began after the last request, change and invalidation, and was answered, is not repeated while
+    /// P5: a call that began after the last request, change and invalidation, and got a response, is not repeated while
     /// its data is fresh.
     pub(crate) fn check_repeats(&self, wire: &Wire, new: &[Call]) -> CheckResult {
         let settled = self
@@ -36,7 +36,7 @@ impl Model {
         {
             return Ok(());
         }
-        // Without a lag, an overview may replace an entity read for which a request waits.
+        // Without a lag, an overview may replace an entity read that a request waits for.
         let may_repeat =
             |call: &&Call| self.overview_lag.is_zero() && matches!(call.target, Target::Entity(..));
         // Once the lag has passed, an overview may be trusted again, and is called.
@@ -65,8 +65,9 @@ impl Model {
         Ok(())
     }
 
-    /// P10: a call that failed by its own fault is not repeated within its back-off, unless something was invalidated
-    /// or a request wants fresh data. Several failures in a row may be an outage, whose end releases all of them.
+    /// P10: a call that failed for its own reasons is not repeated until its back-off ends, unless something was
+    /// invalidated or a request wants fresh data. Several failures in a row may be an outage, whose end cancels all
+    /// back-offs.
     pub(crate) fn check_back_off(&self, wire: &Wire, new: &[Call]) -> CheckResult {
         let failed = |call: &Call| {
             let response = call.response.as_ref().filter(|_| call.offset == 0);
@@ -115,7 +116,7 @@ impl Model {
         Ok(())
     }
 
-    /// Whether between the two times an overview may fill some part again.
+    /// Whether an overview is allowed again to fill some part between the two times.
     fn expires_between(&self, from: Tick, to: Tick) -> bool {
         let bounds = self.bounds.iter().flat_map(PartMap::iter);
         let mut ends = bounds.map(|(_, bound)| bound.since + self.overview_lag);

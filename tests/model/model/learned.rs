@@ -1,5 +1,5 @@
-//! Aliases that are learned from profiles: which answers they explain, and which identifiers of two contacts raise an
-//! alarm.
+//! Aliases that are learned from profiles: which responses they explain, and which identifiers shared by two contacts
+//! raise an alarm.
 
 use engage_bff::{
     clock::Tick,
@@ -22,7 +22,7 @@ pub(super) struct Alarm {
 }
 
 impl Model {
-    /// Whether a profile that shows the identifier leads there without a call.
+    /// Whether a profile that shows the identifier leads to the contact without a call.
     fn is_learned(&self, lookup: TestLookup) -> bool {
         let is_unique = match lookup.alias {
             Alias::Email(_) => true,
@@ -32,7 +32,7 @@ impl Model {
         self.learns && is_unique && lookup.kind.is_some()
     }
 
-    /// The lookups that may be learned, by one kind of identifier.
+    /// The lookups that may be learned, for one kind of identifier.
     fn learned_lookups(&self, kind: IdentifierKind) -> Vec<TestLookup> {
         let values = 0..CONTACTS;
         let alias = |value: usize| match kind {
@@ -49,8 +49,8 @@ impl Model {
         lookups.filter(|lookup| self.is_learned(*lookup)).collect()
     }
 
-    /// P1: the identifier led to the contact by a call lately, or by a profile that shows it. A protected contact is
-    /// found by a call only.
+    /// P1: the identifier recently led to the contact through a call, or through a profile that shows it. A protected
+    /// contact is found only through a call.
     pub(super) fn check_source(
         &self,
         world: &World,
@@ -106,8 +106,8 @@ impl Model {
         Ok(())
     }
 
-    /// Of several owners keeps the one that was answered, if no other has an alias: a protected contact places none, so
-    /// that a contact which shares its identifier is not found to share it.
+    /// Of several owners, keeps the one that was answered if no other has an alias. A protected contact adds no alias,
+    /// so a contact that shares its identifier is not detected as sharing it.
     pub(crate) fn keep_what_may_be_learned(
         &self,
         world: &World,
@@ -122,7 +122,7 @@ impl Model {
         }
     }
 
-    /// Notes new alarms, by how many there have been of each kind.
+    /// Records new alarms, from the total number of each kind.
     pub(crate) fn note_alarms(&mut self, totals: &[(IdentifierKind, u64)], now: Tick) {
         for (kind, total) in totals {
             let is_of_kind = |alarm: &&Alarm| alarm.kind == *kind;
@@ -135,8 +135,8 @@ impl Model {
         }
     }
 
-    /// P1: an alarm is about an identifier that two contacts of one type have shown, or that Engage found ambiguous; of
-    /// each there is one within the overview's lag at most.
+    /// P1: an alarm is about an identifier that two contacts of one type have shown, or that Engage found ambiguous.
+    /// Within the overview's lag there is at most one alarm for each identifier.
     pub(crate) fn check_alarms(&self, world: &World, wire: &Wire, now: Tick) -> CheckResult {
         for kind in [IdentifierKind::Email, IdentifierKind::CustomKey] {
             let of_kind = self.alarms.iter().filter(|alarm| alarm.kind == kind);
@@ -181,8 +181,9 @@ impl Model {
         Ok(())
     }
 
-    /// Whether two cached contacts certainly have the identifier, so that nothing is learned for it now. Only where
-    /// nothing but profiles can have led to them: there was no call by the identifier, no failure and no purge.
+    /// Whether two cached contacts certainly have the identifier, so that nothing is learned for it now. This is
+    /// certain only if nothing but profiles can have led to them: there was no call by the identifier, no failure and
+    /// no purge.
     fn is_in_conflict(&self, world: &World, wire: &Wire, lookup: TestLookup, now: Tick) -> bool {
         if !self.remembers
             || self.is_disturbed
@@ -210,7 +211,7 @@ impl Model {
         (0..CONTACTS).filter(holds).count() > 1
     }
 
-    /// Whether a profile may have led the identifier to another contact than the one that it last led to, or to none.
+    /// Whether a profile may have led the identifier to another contact than before, or to none.
     pub(super) fn may_be_learned_anew(
         &self,
         world: &World,
@@ -239,7 +240,7 @@ fn is_shared(world: &World, wire: &Wire, lookup: TestLookup) -> bool {
     (0..CONTACTS).filter(has_shown).count() > 1 || calls_by(wire, lookup).any(is_ambiguous)
 }
 
-/// The calls by an identifier that were answered.
+/// The calls by an identifier that got a response.
 fn calls_by(wire: &Wire, lookup: TestLookup) -> impl Iterator<Item = &Call> {
     wire.calls.iter().filter(move |call| {
         let asked = match call.target {
@@ -250,7 +251,7 @@ fn calls_by(wire: &Wire, lookup: TestLookup) -> impl Iterator<Item = &Call> {
     })
 }
 
-/// Whether the response lists the contact as one of several with the identifier, of which the type chooses one.
+/// Whether the response lists the contact as one of several that share the identifier, from which the type selects one.
 fn lists(call: &Call, contact: usize) -> bool {
     let answer = call.response.as_ref().map(|response| &response.answer);
     match answer {
@@ -278,7 +279,7 @@ fn all_profiles(wire: &Wire) -> impl Iterator<Item = &Delivery> {
     deliveries.filter(|delivery| delivery.part == Part::Profile && !delivery.is_unreadable)
 }
 
-/// The contact as that profile shows it.
+/// The contact's state in that profile.
 fn state<'a>(world: &'a World, delivery: &Delivery) -> &'a ContactState {
     &world.at(delivery.version).contacts[delivery.contact]
 }

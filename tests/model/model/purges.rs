@@ -11,7 +11,7 @@ use crate::{
 /// An acknowledged purge by identifier.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Purge {
-    /// Without a type: a purge covers contacts of any type.
+    /// Without a type, because a purge covers contacts of any type.
     lookup: TestLookup,
     sequence: Sequence,
     mark: Mark,
@@ -32,7 +32,7 @@ pub(super) fn equivalent_lookups(alias: Alias) -> impl Iterator<Item = TestLooku
 }
 
 impl Model {
-    /// Registers a purge: data that was fetched before is not served of a contact whose profile shows the identifier.
+    /// Registers a purge: data fetched before it is not served for a contact whose profile shows the identifier.
     pub(super) fn register(&mut self, lookup: TestLookup, sequence: Sequence, mark: Mark) {
         let lookup = TestLookup {
             kind: None,
@@ -49,7 +49,7 @@ impl Model {
     pub(super) fn apply_purges(&mut self, world: &World, delivery: &Delivery) {
         let state = &world.at(delivery.version).contacts[delivery.contact];
         for purge in &self.purges {
-            // Every call that was in flight when it was acknowledged has ended by then.
+            // Every call that was in flight when the purge was acknowledged has ended by then.
             let is_in_force =
                 delivery.at > purge.mark && delivery.at.tick.since(purge.mark.tick) <= TIMEOUT;
             if !is_in_force || !state.matches(delivery.contact, purge.lookup) {

@@ -169,7 +169,7 @@ fn part() -> impl Strategy<Value = Part> {
     select(Part::ALL.to_vec())
 }
 
-/// A set of some of the parts: one or two of them, or all.
+/// A set of some of the parts: one, two, or all of them.
 fn parts(of: PartSet) -> impl Strategy<Value = PartSet> {
     let some = vec(select(of.iter().collect::<Vec<_>>()), 1..3);
     prop_oneof![
@@ -178,7 +178,7 @@ fn parts(of: PartSet) -> impl Strategy<Value = PartSet> {
     ]
 }
 
-/// A lookup whose type is only preferred, if it is not by id and `is_preferred`.
+/// A lookup whose type becomes a preference if `is_preferred` and the lookup is not by id.
 fn untyped((lookup, is_preferred): (TestLookup, bool)) -> (TestLookup, Option<Kind>) {
     if !is_preferred || matches!(lookup.alias, Alias::Id(_)) {
         return (lookup, None);

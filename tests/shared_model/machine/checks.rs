@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Machine {
-    /// Checks what was answered since.
+    /// Checks the responses since the last check.
     pub(super) fn check_answers(&mut self) -> CheckResult {
         let done = {
             let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,7 +164,7 @@ impl Machine {
         self.case.has_tier && !passed(health.calm_since) && !passed(health.dark_since)
     }
 
-    /// Mends everything. Every read is answered, and every replica, and a new one, serves what may be served.
+    /// Ends all faults. Every read must be answered, and every replica, and a new one, must serve what it may.
     pub(super) async fn finish(&mut self) -> CheckResult {
         self.settle().await?;
         self.release_engage();
@@ -188,9 +188,9 @@ impl Machine {
             self.reads.iter().map(|read| &read.text).collect::<Vec<_>>()
         );
         self.pass(RECOVERY).await?;
-        // Before a new replica replays the stream, and takes what it says for new.
+        // Before a new replica replays the stream and treats its entries as new.
         self.check_calls()?;
-        // A new replica first: what it finds in the tier.
+        // A new replica comes first: it uses the data in the tier.
         let (replica, health) = self.start_replica(false).await;
         self.replicas.push(replica);
         self.health.push(health);
@@ -216,13 +216,13 @@ impl Machine {
         Ok(())
     }
 
-    /// S1: where nothing fails and nothing is invalidated, each call is made once while its response is fresh.
+    /// S1: if nothing fails and nothing is invalidated, each call is made once while its response is fresh.
     fn check_calls(&self) -> CheckResult {
         if !self.case.is_calm || self.was_disturbed || !self.case.has_tier {
             return Ok(());
         }
         let mut last: HashMap<String, Timestamp> = HashMap::new();
-        // The first deliveries invalidate what has not been read yet.
+        // The first deliveries invalidate parts that have not been read yet.
         for call in self.engage.simulator.log() {
             let target = format!("{}?{:?}", call.path, call.query);
             if let Some(before) = last.insert(target.clone(), call.at) {

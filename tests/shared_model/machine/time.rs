@@ -1,4 +1,4 @@
-//! Time passes; and what troubles the replicas meanwhile.
+//! Lets time pass, and records the disturbances of the replicas in the meantime.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::{
     replicas::{ENGAGE_TIMEOUT, PATIENCE},
 };
 
-/// How time passes: in small steps first, for what waits a moment.
+/// The steps by which time passes: small ones first, for tasks that wait only briefly.
 const STEPS_MILLIS: [u64; 8] = [1, 9, 40, 50, 100, 300, 500, 1000];
-/// So long in steps of a second; the rest at once, as when a machine is suspended.
+/// This many steps take a second each; the rest passes at once, as when a machine is suspended.
 const IN_SECONDS: usize = 32;
-/// How long a failure of Engage may be remembered.
+/// How long a failure of Engage may be in back-off.
 const MEMORY: Duration = Duration::from_secs(1200);
 
 impl Machine {
@@ -39,7 +39,7 @@ impl Machine {
         self.now().since(self.began)
     }
 
-    /// A moment passes, so that no two events happen at the same time; nothing runs meanwhile.
+    /// Lets a moment pass, so that no two events happen at the same time. No task runs in the meantime.
     pub(super) fn tick(&mut self) {
         let moment = Duration::from_millis(1);
         self.engage.simulator.clock().advance(moment);
@@ -61,7 +61,7 @@ impl Machine {
         self.settle().await
     }
 
-    /// Calls may fail from now on, and be remembered as failed.
+    /// Records that calls may fail from now on, and be in back-off.
     pub(super) fn excuse(&mut self) {
         self.excused_until = Some(self.now() + MEMORY);
         self.was_disturbed = true;
@@ -73,7 +73,7 @@ impl Machine {
         self.engage.release();
     }
 
-    /// The tier was disturbed for a moment.
+    /// Records that the tier was disturbed for a moment.
     pub(super) fn note_disturbance(&mut self) {
         let now = self.now();
         for health in &mut self.health {
@@ -87,7 +87,7 @@ impl Machine {
         self.was_disturbed = true;
     }
 
-    /// Notes which replicas are troubled.
+    /// Records which replicas are disturbed.
     pub(super) fn note_troubles(&mut self) {
         let now = self.now();
         if self.tier_is_faulty || self.standin.is_disturbed() {

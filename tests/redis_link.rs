@@ -48,7 +48,7 @@ fn address(port: u16) -> ServerAddress {
     }
 }
 
-/// Real time passes: these are real servers.
+/// Lets real time pass, because these are real servers.
 async fn sleep(time: Duration) {
     let clock = Clock::system();
     clock.sleep_until(clock.tick() + time).await;
@@ -136,7 +136,7 @@ async fn without_a_connection_every_operation_fails_at_once() {
     assert_eq!(reply::<String>(&link, "PING").await, unreachable);
     link.connect().await.expect("a connection");
     assert!(reply::<String>(&link, "PING").await.is_ok());
-    // What waits for a reply fails too.
+    // Operations that wait for a reply fail too.
     let read = words("XREAD BLOCK 60000 STREAMS s $");
     let cut = async {
         sleep(Duration::from_millis(50)).await;

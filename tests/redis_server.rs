@@ -122,12 +122,12 @@ impl RedisServer {
     /// Restarts it without its keys.
     pub(crate) fn restart_empty(&mut self) {
         self.kill();
-        // There may be none.
+        // There may be no such file.
         let _ = std::fs::remove_file(self.directory.path().join("dump.rdb"));
         self.start_again();
     }
 
-    /// Takes its directory away, so that it can't save, and refuses writes from now on.
+    /// Removes its directory, so that it can't save and refuses writes from now on.
     pub(crate) fn fail_to_save(&self) {
         std::fs::remove_dir_all(self.directory.path()).expect("it is there");
         self.set("save", "3600 1000000");
@@ -155,7 +155,7 @@ impl RedisServer {
         self.command(&["REPLICAOF", "NO", "ONE"]);
     }
 
-    /// A field of what the server says about itself.
+    /// A field of the server's information about itself.
     pub(crate) fn info(&self, section: &str, field: &str) -> Option<String> {
         let Value::BulkString(text) = self.command(&["INFO", section]) else {
             panic!("INFO returns text");

@@ -1,8 +1,8 @@
-//! A stand-in of the shared tier's server, in memory: the `Backend` as its documentation describes it, over a clock that a
-//! test moves, with faults that a test orders.
+//! A stand-in for the shared tier's server, in memory: it implements `Backend` as documented, over a clock that a test
+//! moves, with faults that a test sets.
 //!
-//! [`Standin`] is the server, [`Connection`] what one replica reaches it by. Tests include this file with `#[path]`, and so
-//! does the capacity example.
+//! [`Standin`] is the server, and [`Connection`] is one replica's connection to it. Tests and the capacity example
+//! include this file with `#[path]`.
 
 #[path = "standin/budget.rs"]
 mod budget;
@@ -55,36 +55,36 @@ pub(crate) enum Operation {
     Inspect,
 }
 
-/// How an operation fails.
+/// The ways in which an operation fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It does not arrive, and the connection breaks.
+    /// The operation does not arrive, and the connection breaks.
     Unreachable,
-    /// It takes effect, and the connection breaks before the reply.
+    /// The operation takes effect, and the connection breaks before the reply.
     LostReply,
-    /// It takes effect; the reply waits for [`Standin::release`].
+    /// The operation takes effect; the reply waits for [`Standin::release`].
     SlowReply,
-    /// It takes effect on [`Standin::release`], whether its caller still waits or not.
+    /// The operation takes effect on [`Standin::release`], whether its caller still waits or not.
     SlowRequest,
-    /// It fails with this error, without any effect.
+    /// The operation fails with this error and has no effect.
     Error(BackendError),
 }
 
 /// A key that a server may evict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Evicted {
-    /// The contact of that number, modulo how many there are. The same for the others.
+    /// The contact with this number, modulo the number of contacts. The other kinds are numbered likewise.
     Contact(usize),
     Alias(usize),
     Message(usize),
     /// The current epoch's stream.
     Stream,
     Epoch,
-    /// Any of these.
+    /// A key of any kind.
     Any(usize),
 }
 
-/// The server. Clones are the same one.
+/// The server. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Standin {
     shared: Arc<Shared>,
@@ -93,26 +93,26 @@ pub(crate) struct Standin {
 struct Shared {
     clock: Clock,
     state: Mutex<State>,
-    /// Changes with the state.
+    /// Notified when the state changes.
     changes: watch::Sender<u64>,
 }
 
-/// An operation that waits for the release.
+/// An operation that waits for a release.
 type Held = Box<dyn FnOnce(&mut Server, u64) + Send>;
 
 #[derive(Default)]
 struct State {
     server: Server,
-    /// The server's time, less the clock's wall time, in milliseconds.
+    /// The server's time minus the clock's wall time, in milliseconds.
     offset: i64,
     snapshot: Option<Server>,
     data_sets: u64,
-    /// Raised to break every connection.
+    /// The number of times that all connections were broken.
     breaks: u64,
-    /// What happens to all operations, and to the next of a kind on any connection.
+    /// The fault of all operations, and of the next operation of a kind on any connection.
     fault: Option<Fault>,
     next: VecDeque<(Operation, Fault)>,
-    /// What waits for the release, and how often there was one.
+    /// The operations that wait for a release, and the number of releases.
     held: Vec<Held>,
     releases: u64,
     calls: Vec<(usize, Operation)>,
@@ -131,13 +131,14 @@ impl Standin {
         }
     }
 
-    /// Drops keys whose TTL has passed that seldom, not at every operation, which takes long with many keys.
+    /// Drops keys whose TTL has passed only at this interval, because doing it at every operation takes long with many
+    /// keys.
     pub(crate) fn drop_every(&self, interval: Duration) {
         let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
         self.change(|state| state.server.drops_every = millis);
     }
 
-    /// A connection of its own, which is not connected yet.
+    /// A new connection. Not connected yet.
     pub(crate) fn connection(&self) -> Connection {
         let number = self.change(|state| {
             state.connections += 1;
@@ -146,7 +147,7 @@ impl Standin {
         Connection::new(Arc::clone(&self.shared), number)
     }
 
-    /// From now on every operation of every connection ends like this; `None`: none.
+    /// Every operation of every connection ends like this from now on; `None` means no fault.
     pub(crate) fn set_fault(&self, fault: Option<Fault>) {
         self.change(|state| {
             if fault == Some(Fault::Unreachable) {
@@ -156,17 +157,18 @@ impl Standin {
         });
     }
 
-    /// The next operation of that kind ends like this, on whichever connection.
+    /// The next operation of that kind ends like this, on any connection.
     pub(crate) fn fault_next(&self, operation: Operation, fault: Fault) {
         self.change(|state| state.next.push_back((operation, fault)));
     }
 
-    /// What every write fails with: [`BackendError::Full`] or [`BackendError::ReadOnly`]; `None`: writes succeed.
+    /// Every write fails with this error, [`BackendError::Full`] or [`BackendError::ReadOnly`]; `None` means that
+    /// writes succeed.
     pub(crate) fn refuse_writes(&self, error: Option<BackendError>) {
         self.change(|state| state.server.refusal = error);
     }
 
-    /// No faults from now on, and what is slow goes on.
+    /// Ends all faults, and lets slow operations continue.
     pub(crate) fn clear_faults(&self) {
         self.set_fault(None);
         self.refuse_writes(None);
@@ -174,13 +176,13 @@ impl Standin {
         self.release();
     }
 
-    /// Whether a fault was ordered that has not happened, or an operation waits for its release.
+    /// Whether a fault that was set has not happened yet, or an operation waits for its release.
     pub(crate) fn is_disturbed(&self) -> bool {
         let state = self.shared.lock();
         !state.next.is_empty() || !state.held.is_empty()
     }
 
-    /// Lets slow operations go on, those until now.
+    /// Lets the operations continue that are slow at this moment.
     pub(crate) fn release(&self) {
         let now = self.shared.now();
         self.change(|state| {
@@ -191,7 +193,7 @@ impl Standin {
         });
     }
 
-    /// Sets the server's clock to the wall time plus so many milliseconds.
+    /// Sets the server's clock to the wall time plus this many milliseconds.
     pub(crate) fn set_offset(&self, millis: i64) {
         self.change(|state| state.offset = millis);
     }
@@ -211,12 +213,12 @@ impl Standin {
         });
     }
 
-    /// Remembers the state, as a replica of the server would.
+    /// Saves the state that a replica of the server would have.
     pub(crate) fn take_snapshot(&self) {
         self.change(|state| state.snapshot = Some(state.server.clone()));
     }
 
-    /// A replica of the server takes over: what came since the snapshot is lost. Every connection breaks.
+    /// Makes a replica of the server take over: everything since the snapshot is lost. Every connection breaks.
     pub(crate) fn fail_over(&self) {
         self.change(|state| {
             state.server = match &state.snapshot {
@@ -237,7 +239,7 @@ impl Standin {
         self.change(|state| state.server.trim(newest));
     }
 
-    /// The operations until now, with the numbers of their connections.
+    /// The operations so far, with the numbers of their connections.
     pub(crate) fn calls(&self) -> Vec<(usize, Operation)> {
         self.shared.lock().calls.clone()
     }
@@ -247,7 +249,7 @@ impl Standin {
         self.shared.lock().server.entries()
     }
 
-    /// How many contacts, aliases and messages are stored, of all epochs.
+    /// The numbers of stored contacts, aliases and messages, of all epochs.
     pub(crate) fn counts(&self) -> [usize; 3] {
         self.shared.lock().server.counts()
     }

@@ -1,4 +1,4 @@
-//! Certificates of an authority of the test, as files.
+//! Certificates of a test authority, as files.
 
 use std::{fs, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! What a server refuses, and connections that break.
+//! Errors of a server, and connections that break.
 
 use std::time::Duration;
 

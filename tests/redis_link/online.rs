@@ -1,4 +1,4 @@
-//! The checks of Redis by `check-config --online`. Those of the rest are in `tests/process/online.rs`.
+//! The checks of Redis by `check-config --online`. The other checks are in `tests/process/online.rs`.
 
 use engage_bff::{
     app::{Check, Status, check_online},

@@ -1,4 +1,4 @@
-//! A reply never reaches another command than its own, whatever happened to commands before.
+//! A reply never reaches any command but its own, whatever happened to earlier commands.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Sentinel: the primary is asked for at each connect.
+//! Sentinel: each connect asks for the primary.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ async fn replica_of(primary: &RedisServer) -> RedisServer {
 async fn acquainted(sentinels: &[RedisServer]) {
     let acquainted = async {
         for sentinel in sentinels {
-            // A sentinel is no server: a plain client of the crate asks it.
+            // A sentinel is not a data server, so a plain client of the crate queries it.
             let url = format!("redis://127.0.0.1:{}", sentinel.port());
             let client = redis::Client::open(url).expect("a URL");
             let connection = client.get_multiplexed_async_connection().await;
@@ -160,7 +160,7 @@ async fn unknown_service_and_wrong_password_are_reported() {
     ] {
         assert_eq!(failure(named(service, &ports, user)).await, expected);
     }
-    // A server is no sentinel.
+    // A data server is not a sentinel.
     let unexpected = failure(of(&[primary.port()])).await;
     assert_eq!(unexpected, ConnectFailure::Unexpected);
 }
@@ -175,7 +175,7 @@ async fn replicas_are_refused() {
     );
     let link = Link::new(local(replica.port()));
     assert_eq!(link.connect().await, Err(BackendError::ReadOnly));
-    // Sentinels that have not noticed yet.
+    // The sentinels have not noticed the change yet.
     let sentinel = RedisServer::start_sentinel("other", replica.port(), "");
     let config = named("other", &[sentinel.port()], User::default());
     assert_eq!(failure(config).await, ConnectFailure::Replica);

@@ -35,7 +35,7 @@ impl RedisServer {
         Self::start_on(port, &[&own, options].concat())
     }
 
-    /// A server that accepts TLS alone.
+    /// A server that accepts only TLS.
     pub(crate) fn start_with_tls(options: &[&str]) -> Self {
         let port = free_port();
         let text = port.to_string();
@@ -43,7 +43,7 @@ impl RedisServer {
         Self::start_on(port, &[&own, options].concat())
     }
 
-    /// A sentinel of the server at this port, which counts as down after half a second.
+    /// A sentinel for the server at this port. It considers the server down after half a second.
     pub(crate) fn start_sentinel(service: &str, server: u16, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("sentinel.conf");
@@ -84,7 +84,7 @@ impl RedisServer {
         self.port
     }
 
-    /// Ends it as a crash does.
+    /// Ends it like a crash.
     pub(crate) fn crash(&mut self) {
         self.process.kill().expect("a process");
         self.process.wait().expect("a process");
@@ -96,12 +96,12 @@ impl RedisServer {
         self.wait();
     }
 
-    /// Stops it from doing anything, as a machine that hangs.
+    /// Freezes it, like a machine that hangs.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Lets it run again.
     pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -140,7 +140,7 @@ fn spawn(folder: &Path, options: &[String]) -> Child {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        // A frozen process ends too. It may have ended before.
+        // This ends a frozen process too. It may have ended before.
         drop(self.process.kill());
         drop(self.process.wait());
     }

@@ -98,7 +98,7 @@ async fn tls_and_plain_connections_do_not_mix() {
     let authority = Authority::new();
     let plain = RedisServer::start(&[]);
     let tls = trusting(Some(authority.pem()), None);
-    // The server waits for the end of a line; the caller's limit ends it.
+    // The server waits for the end of a line until the caller's limit ends the attempt.
     let limit = Duration::from_millis(500);
     let hangs = timeout(limit, failure(with(tls, plain.port()))).await;
     assert!(

@@ -18,7 +18,7 @@ fn alvas_email() -> Value {
     json!({"email": ALVA.email, "contactType": "Member"})
 }
 
-/// These replicas have Alva in memory, and a voucher is redeemed then.
+/// Both replicas are running, these ones have Alva in memory, and then a voucher is redeemed.
 async fn world(change: impl Fn(&mut Config), held: impl Fn(&World) -> Vec<&Replica>) -> World {
     let world = World::start(change).await;
     for replica in held(&world) {
@@ -31,7 +31,7 @@ async fn world(change: impl Fn(&mut Config), held: impl Fn(&World) -> Vec<&Repli
     world
 }
 
-/// How often the replicas' operations of a kind were called.
+/// The number of operations of this kind by all replicas.
 fn calls(world: &World, operation: Operation) -> usize {
     let calls = world.standin.calls();
     calls.iter().filter(|(_, call)| *call == operation).count()
@@ -61,7 +61,7 @@ async fn report_by_contact_id_reaches_the_other_replica() {
     world.a.report(body).await.assert_status(204);
     world.settle().await;
     assert_eq!(world.engage.total_calls(), called);
-    // The call of the one serves the other.
+    // One call serves both replicas.
     for replica in [&world.b, &world.a] {
         vouchers_of(&world, replica, &by_email(ALVA.email), 1).await;
     }
@@ -89,7 +89,7 @@ async fn address_that_only_the_other_replica_knows_is_read_from_the_tier() {
         vouchers_of(&world, replica, &by_email(ALVA.email), 1).await;
         vouchers_of(&world, replica, &format!("contactId={}", ALVA.id), 1).await;
     }
-    // The alias in the tier stands: it is not resolved again.
+    // The alias in the tier is still valid, so it is not resolved again.
     assert_eq!(world.engage.calls(Endpoint::ContactIdLookup), 0);
 }
 
@@ -104,7 +104,7 @@ async fn address_that_is_in_the_memory_of_another_only_reaches_the_contact() {
     let before = calls(&world, Operation::Invalidate);
     world.b.report(alvas_email()).await.assert_status(204);
     world.settle().await;
-    // What the other replica found it to be about has been announced too.
+    // The other replica has also announced the contact that it found for the address.
     assert_eq!(calls(&world, Operation::Invalidate), before + 2);
     let query = format!("contactId={}", ALVA.id);
     for replica in [&world.b, &world.a] {
@@ -176,7 +176,7 @@ async fn report_that_cannot_be_announced_is_503_and_holds_here() {
         assert!(detail.contains("at this one alone"), "{detail}");
         vouchers_of(&world, &world.a, &query, 1).await;
         vouchers_of(&world, &world.b, &query, 2).await;
-        // It is announced once it can be, by itself.
+        // It is announced later by itself, when the tier can be reached.
         world.a.connection.cut(false);
         world.run_for(Duration::from_secs(6)).await;
         vouchers_of(&world, &world.b, &query, 1).await;

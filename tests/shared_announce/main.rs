@@ -1,5 +1,5 @@
-//! What one replica invalidates takes effect at the others, and what they can't hear of is distrusted. What operators see
-//! of the tier.
+//! An invalidation at one replica takes effect at the others, and a replica distrusts data about which it can't receive
+//! announcements. Also what operators see of the tier.
 
 mod changed;
 #[path = "../api/harness/contract.rs"]

@@ -1,4 +1,4 @@
-//! What `/metrics` writes against the catalogue.
+//! The output of `/metrics`, compared with the catalogue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use engage_simulator::fixtures::ALVA;
 
 use crate::replicas::{Replica, World, by_email};
 
-/// A family as it is written.
+/// A family in the output.
 #[derive(Debug, Default)]
 struct Written {
     kind: String,
@@ -64,7 +64,7 @@ fn labels_of(text: &str) -> Vec<(String, String)> {
     labels
 }
 
-/// What is wrong with a family.
+/// The mistakes in a family.
 fn mistakes(family: &Definition, written: &Written) -> Vec<String> {
     let mut mistakes = Vec::new();
     let name = family.full_name();
@@ -99,7 +99,7 @@ async fn scrape(replica: &Replica) -> BTreeMap<String, Written> {
     parse(std::str::from_utf8(&metrics.body).expect("text"))
 }
 
-/// A configuration with which every family is there.
+/// A configuration in which every family exists.
 fn everything(config: &mut Config) {
     config.engage.point_names = true;
     config.identifiers.unique = vec![IdentifierKind::Email];

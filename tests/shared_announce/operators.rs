@@ -1,4 +1,4 @@
-//! What operators see of the tier: readiness, metrics, and what it has for an identifier.
+//! What operators see of the tier: readiness, metrics, and its data about an identifier.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn digest(id: &str) -> String {
     id.digest(&digester).to_string()
 }
 
-/// The tier in the explanation of an identifier. Nothing personal is in the explanation.
+/// The tier's part of the explanation of an identifier. Asserts that the explanation contains nothing personal.
 async fn explained(replica: &Replica, identifier: Value) -> Value {
     let answer = replica.explain(identifier).await;
     answer.assert_status(200);
@@ -117,7 +117,7 @@ async fn explanation_shows_what_another_replica_stored() {
         let left = value["ttlSeconds"].as_f64().expect("a number");
         assert!((12_000.0..4.0 * 3600.0).contains(&left), "{value}");
     }
-    // The same contact by its id, and where memory has it.
+    // The same contact by its id, and at a replica that has it in memory.
     let by_id = explained(&world.b, json!({"contactId": ALVA.id})).await;
     assert_eq!(by_id["name"], Value::Null);
     for replica in [&world.a, &world.b] {
@@ -172,7 +172,7 @@ async fn every_documented_member_of_the_tier_is_answered_with_a_value() {
     explained(&world.b, json!({"contactId": ALVA.id})).await;
     let schemas = ["SharedTier", "SharedContent", "Budget"];
     let mut never_seen = contract::never_seen(&contract::OPERATIONS, &schemas);
-    // One event says of one part that its entity endpoint alone may fill it.
+    // One event states for one part that only its entity endpoint may fill it.
     never_seen.retain(|member| !member.contains("/SharedTimes/"));
     assert_eq!(never_seen, Vec::<String>::new());
 }
@@ -181,7 +181,7 @@ async fn every_documented_member_of_the_tier_is_answered_with_a_value() {
 async fn explanation_says_that_the_tier_is_unavailable() {
     let world = World::start(|_| {}).await;
     let query = json!({"email": CIM.email});
-    // It hangs: the time of one operation, once.
+    // It hangs: the time-out of one operation, once.
     world
         .standin
         .fault_next(Operation::Peek, Fault::SlowRequest);

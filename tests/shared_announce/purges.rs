@@ -10,7 +10,7 @@ use crate::{
     standin::{Fault, Operation},
 };
 
-/// Both replicas have both contacts in memory, and both are renamed then.
+/// Both replicas have both contacts in memory, and then both contacts are renamed.
 async fn world_with_two_changes() -> World {
     let world = World::start(|_| {}).await;
     for person in [&ALVA, &CIM] {
@@ -25,7 +25,7 @@ async fn world_with_two_changes() -> World {
     world
 }
 
-/// How many purges the audit says to hold at one replica alone.
+/// The number of purges that took effect at one replica only, according to the audit.
 fn held_here_alone() -> usize {
     let event = "cache purged by operator at this replica alone";
     logs().matches(event).count()
@@ -79,14 +79,14 @@ async fn purge_that_cannot_be_announced_holds_at_this_replica_alone() {
         let query = by_email(ALVA.email);
         assert_eq!(world.a.get(&query).await.first_name(), "Renamed");
         assert_ne!(world.b.get(&query).await.first_name(), "Renamed", "{what}");
-        // It is announced once it can be, by itself.
+        // It is announced later by itself, when the tier can be reached.
         world.a.connection.cut(false);
         world.run_for(Duration::from_secs(6)).await;
         assert_eq!(world.b.get(&query).await.first_name(), "Renamed", "{what}");
     }
 }
 
-/// What another replica fetched before the purge is in the tier, and must not come back from there.
+/// Data that another replica fetched before the purge is in the tier, and must not come back from there.
 #[tokio::test]
 async fn purge_that_is_still_to_be_announced_holds_against_the_tier() {
     let world = world_with_two_changes().await;
@@ -95,11 +95,11 @@ async fn purge_that_is_still_to_be_announced_holds_against_the_tier() {
         .standin
         .fault_next(Operation::Invalidate, Fault::Unreachable);
     world.a.purge_contact(CIM.id).await.assert_not_shared();
-    // The tier is connected again; at every moment from now on the contact's new name is shown here.
+    // The tier is connected again. From now on the contact's new name must be shown here at every moment.
     for _ in 0..300 {
         let answer = world.while_time_passes(world.a.get(&query)).await;
         assert_eq!(answer.first_name(), "Renamed");
-        // Only what is not in memory is looked up in the tier.
+        // Only contacts that are not in memory are looked up in the tier.
         world.a.switch(false).await.assert_status(204);
         world.a.switch(true).await.assert_status(204);
         world.run_for(Duration::from_millis(20)).await;

@@ -1,5 +1,5 @@
-//! A replica that starts is not ready before it has caught up with the tier, and waits no longer than two seconds for it.
-//! Requests that arrive at its data listener before that wait, too.
+//! A starting replica is not ready before it has caught up with the tier, and waits for that at most two seconds.
+//! Requests that reach its data listener before that wait as well.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn replica_that_starts_is_ready_when_it_has_read_the_stream() {
     let starting = world
         .starting_replica(|connection| connection.set_fault(slow))
         .await;
-    // One reply after the other: it connects, opens the epoch, and reads.
+    // One reply at a time: it connects, opens the epoch, and reads the stream.
     for _ in 0..3 {
         let_everything_arrive().await;
         assert!(!starting.is_ready_for_operators().await);
@@ -29,7 +29,7 @@ async fn replica_that_starts_is_ready_when_it_has_read_the_stream() {
     world.standin.release();
     world.run_for(SECOND).await;
     assert!(starting.is_ready().await);
-    // A failure of the tier later does not concern it.
+    // A later failure of the tier does not affect its readiness.
     starting.connection.cut(true);
     world.run_for(5 * SECOND).await;
     assert!(starting.is_ready().await);
@@ -62,7 +62,7 @@ async fn request_at_a_replica_that_starts_waits_until_it_has_joined() {
         .await;
     let request = starting.get(&query);
     tokio::pin!(request);
-    // While it connects, opens the epoch, and reads.
+    // While it connects, opens the epoch, and reads the stream.
     for _ in 0..3 {
         tokio::select! {
             answer = &mut request => panic!("answered with {}", answer.status),
@@ -120,7 +120,7 @@ async fn request_at_a_ready_replica_costs_no_call_for_what_others_have() {
     let calls = world.engage.total_calls();
     for _ in 0..5 {
         let starting = world.starting_replica(|_| {}).await;
-        // So slowly that two seconds do not pass.
+        // Time passes so slowly that the two seconds are not over.
         let_everything_arrive().await;
         while !starting.is_ready_for_operators().await {
             world.advance(SECOND / 100);

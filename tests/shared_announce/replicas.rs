@@ -36,9 +36,9 @@ const KEY_DIGEST: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a
 /// 32 bytes in base64.
 const ENCRYPTION_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 pub(crate) const DIGEST_KEY: &str = "the digest key of the replicas";
-/// How far the clock moves at once while something is waited for.
+/// How far the clock moves at a time while a test waits.
 const STEP: Duration = Duration::from_millis(10);
-/// An answer that takes so long in real time waits for the clock.
+/// A response that takes this long in real time is waiting for the clock.
 const LATE: Duration = Duration::from_millis(100);
 
 /// Everything that a test has.
@@ -112,7 +112,7 @@ impl World {
         world
     }
 
-    /// One replica more, which has just started.
+    /// Starts one more replica.
     pub(crate) async fn new_replica(&self) -> Replica {
         let replica = self.starting_replica(|_| {}).await;
         self.connect(&replica).await;
@@ -120,7 +120,7 @@ impl World {
         replica
     }
 
-    /// One replica more, whose connection is prepared like this, and which is not waited for.
+    /// Starts one more replica, with its connection prepared, and does not wait for it.
     pub(crate) async fn starting_replica(&self, prepare: impl FnOnce(&Connection)) -> Replica {
         let connection = self.standin.connection();
         prepare(&connection);
@@ -130,7 +130,7 @@ impl World {
 
     /// Waits until the replica can announce.
     async fn connect(&self, replica: &Replica) {
-        // A contact that there is not.
+        // An id that no contact has.
         let unknown = "00000000-0000-4000-8000-000000000000";
         while replica.purge_contact(unknown).await.status != 204 {
             self.run_for(Duration::from_millis(100)).await;
@@ -152,7 +152,7 @@ impl World {
         }
     }
 
-    /// As long as a replica may take to hear of what another one has acknowledged.
+    /// Lets the time pass that a replica may need to receive what another one has acknowledged.
     pub(crate) async fn settle(&self) {
         self.run_for(Duration::from_secs(1)).await;
     }
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    /// What a version of the service would announce that these replicas do not understand.
+    /// An announcement that only another version of the service understands.
     pub(crate) async fn announce_unreadable(&self) {
         let minute = Duration::from_secs(60);
         let settings = Settings {
@@ -232,8 +232,8 @@ impl Replica {
         }
     }
 
-    /// The customer with this query. The clocks stand, unless the answer is late: on a busy machine they were ahead of the
-    /// tasks before, so the loan of a share of the call budget may have ended, and a call waits for the next.
+    /// Requests the customer. The clocks stand still unless the response is late: on a busy machine they may have run
+    /// ahead of the tasks, so that the loan of a share of the call budget has ended and a call waits for the next one.
     pub(crate) async fn get(&self, query: &str) -> Answer {
         let url = format!("http://{}/customer?{query}", self.address);
         let answer = Answer::of(self.client.get(url).header("x-api-key", KEY));
@@ -252,7 +252,7 @@ impl Replica {
         self.delivery((headers, body)).await
     }
 
-    /// The same, to be spawned.
+    /// The same as a future that can be spawned.
     pub(crate) fn delivery(
         &self,
         (headers, body): (&HeaderMap, &String),
@@ -268,7 +268,7 @@ impl Replica {
         Answer::of(self.client.delete(url)).await
     }
 
-    /// Reports what the body says to have changed.
+    /// Reports the change in the body.
     pub(crate) async fn report(&self, body: Value) -> Answer {
         let url = format!("http://{}/customer/changed", self.address);
         let request = self.client.post(url).header("x-api-key", KEY);
@@ -276,14 +276,14 @@ impl Replica {
         Answer::of(request.body(body.to_string())).await
     }
 
-    /// Purges what the body says.
+    /// Purges the target in the body.
     pub(crate) async fn purge(&self, body: Value) -> Answer {
         let url = format!("http://{}/cache/purge", self.operations);
         let request = self.client.post(url).body(body.to_string());
         Answer::of(request.header("content-type", "application/json")).await
     }
 
-    /// What is cached for the identifier in the body.
+    /// Requests the explanation of the identifier in the body.
     pub(crate) async fn explain(&self, body: Value) -> Answer {
         let url = format!("http://{}/cache/explain", self.operations);
         let request = self.client.post(url).body(body.to_string());
@@ -302,7 +302,7 @@ impl Replica {
         Answer::of(self.client.put(url).body(on.to_string())).await
     }
 
-    /// What the readiness probe says at both listeners.
+    /// Whether the readiness probe succeeds at both listeners.
     pub(crate) async fn is_ready(&self) -> bool {
         let of_operations = self.operations("/readyz").await;
         let url = format!("http://{}/readyz", self.address);
@@ -313,7 +313,8 @@ impl Replica {
         is_ready
     }
 
-    /// What the readiness probe says at the operations listener alone: the other waits while the replica starts.
+    /// Whether the readiness probe succeeds at the operations listener; the data listener waits while the replica
+    /// starts.
     pub(crate) async fn is_ready_for_operators(&self) -> bool {
         self.operations("/readyz").await.status == 200
     }
@@ -323,7 +324,7 @@ impl Replica {
         self.shutdown.cancel();
     }
 
-    /// The state of webhooks, as its operator sees it.
+    /// The state of webhooks, as operators see it.
     pub(crate) async fn webhooks_state(&self) -> String {
         let readyz = self.operations("/readyz").await;
         let state = readyz.at("/webhooks/state");
@@ -429,7 +430,7 @@ pub(crate) fn signed(id: &str, body: &str) -> (HeaderMap, String) {
     (headers, body.to_owned())
 }
 
-/// Lets everything that is on its way arrive, while the clock stands still.
+/// Lets everything in transit arrive, while the clock stands still.
 pub(crate) async fn let_everything_arrive() {
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

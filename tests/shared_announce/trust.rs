@@ -1,4 +1,4 @@
-//! A replica that can't hear from the others distrusts its memory.
+//! A replica that can't receive announcements of the others distrusts its memory.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn memory_is_distrusted_two_seconds_after_the_cut_until_it_ends() {
     let distrusted = world.b.get(&query).await;
     assert!(distrusted.assert_hit().ttl() <= 60);
     assert!(world.a.get(&query).await.assert_hit().ttl() > 3600);
-    // The state of webhooks is another matter.
+    // The state of the webhook feed is independent of that.
     assert_eq!(world.b.webhooks_state().await, "working");
     world
         .engage
@@ -41,7 +41,8 @@ async fn memory_is_distrusted_two_seconds_after_the_cut_until_it_ends() {
     world.a.deliver(&webhook).await.assert_status(204);
     world.run_for(2 * SECOND).await;
     assert_ne!(world.b.get(&query).await.first_name(), "Alvina");
-    // Past the fallback lifetime and the stale window it is fetched again, whatever it says there.
+    // Past the fallback lifetime and the stale window the contact is fetched again, whatever its remaining lifetime
+    // was.
     world.advance(Duration::from_secs(95));
     assert_eq!(world.b.get(&query).await.first_name(), "Alvina");
     world.b.connection.cut(false);
@@ -53,10 +54,10 @@ async fn memory_is_distrusted_two_seconds_after_the_cut_until_it_ends() {
 #[tokio::test]
 async fn process_that_was_stopped_distrusts_memory_with_its_first_hit() {
     let (world, query) = trusting_world().await;
-    // Nothing more is heard of the stream before the request is answered.
+    // No entry of the stream arrives before the request is answered.
     world.b.connection.cut(true);
     world.advance(100 * SECOND);
-    // A call waits until the share of the call budget is this replica's own.
+    // A call waits until this replica may use its own share of the call budget.
     let (answer, ()) = tokio::join!(world.b.get(&query), world.run_for(5 * SECOND));
     let status = &answer.cache_status;
     assert!(

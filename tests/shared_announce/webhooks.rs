@@ -29,15 +29,15 @@ async fn world_with_a_change() -> (World, String) {
     (world, query)
 }
 
-/// An overview may be so old.
+/// The greatest age of an overview's data.
 const OVERVIEW_LAG: Duration = Duration::from_secs(600);
 
-/// As long as in reality.
+/// A configuration with a realistic lag.
 fn with_lag(config: &mut Config) {
     config.engage.overview_lag = OVERVIEW_LAG;
 }
 
-/// How many announcements about contacts there were.
+/// The number of announcements about contacts.
 fn announced(world: &World) -> usize {
     let calls = world.standin.calls();
     let is_invalidation = |(_, call): &&(usize, Operation)| *call == Operation::Invalidate;
@@ -62,7 +62,7 @@ async fn burst_after_a_webhook_makes_each_call_once() {
     world.a.deliver(&webhook).await.assert_status(204);
     world.settle().await;
     world.engage.reset_log();
-    // The overview has been stored, and the profile is on its way.
+    // The overview has been stored, and the profile is in flight.
     let hold = world.engage.hold(Endpoint::Contact);
     let releases = async {
         world.engage.wait_for_calls(Endpoint::Contact, 1).await;
@@ -106,7 +106,7 @@ async fn new_replica_takes_what_was_fetched_since_an_invalidation() {
     assert_eq!(new.get(&query).await.first_name(), "Renamed");
     let log = world.engage.log();
     assert_eq!(world.engage.total_calls(), 0, "{log:?}");
-    // It has learnt that the overview lags: once the tier has nothing, it calls the entity endpoint.
+    // It has learnt that the overview lags: when the tier has no data, it calls the entity endpoint.
     let new = world.new_replica().await;
     while world.standin.evict(Evicted::Contact(0)) {}
     assert_eq!(new.get(&query).await.first_name(), "Renamed");
@@ -124,7 +124,7 @@ async fn new_replica_takes_an_overview_from_after_the_lag() {
     world.run_for(lag + Duration::from_secs(1)).await;
     world.a.get(&query).await.assert_status(200);
     assert_eq!(world.engage.calls(Endpoint::Contact), 0);
-    // The new replica reads of the invalidation after the overview was requested.
+    // The overview was requested before the new replica reads about the invalidation.
     world.settle().await;
     let new = world.new_replica().await;
     world.engage.reset_log();
@@ -170,10 +170,10 @@ async fn webhook_that_cannot_be_announced_holds_here_and_is_repeated() {
         );
         let counted = |outcome| world.a.deliveries("contact.updated", outcome);
         assert_eq!(counted("not-shared").await, 1);
-        // The tier is not connected: neither is the next attempt announced.
+        // The tier is not connected, so the next attempt can't be announced either.
         world.a.deliver(&webhook).await.assert_not_shared();
         world.run_for(Duration::from_secs(5)).await;
-        // Now it is, and where the reply was lost it was before.
+        // Now it can be announced; if only the reply was lost, it had been announced before.
         world.a.deliver(&webhook).await.assert_status(204);
         let is_taken = counted("taken").await == 1;
         assert_eq!(is_taken, fault == Fault::Unreachable);
@@ -201,7 +201,7 @@ async fn sender_that_leaves_meanwhile_leaves_no_old_data() {
     let_everything_arrive().await;
     world.standin.release();
     world.settle().await;
-    // It was written, and counts as applied.
+    // It had been written, so it counts as applied.
     world.a.deliver(&webhook).await.assert_status(204);
     for replica in [&world.a, &world.b] {
         assert_eq!(replica.get(&query).await.first_name(), "Alvina");
@@ -268,7 +268,7 @@ async fn feed_works_at_the_replica_that_gets_no_delivery() {
     for number in 0..3 {
         let sealed = signed(&format!("msg_{number}"), "no JSON");
         world.a.deliver(&sealed).await.assert_status(400);
-        // At the other replica it counts once.
+        // At the other replica it counts only once.
         world.settle().await;
         world.b.deliver(&sealed).await.assert_status(400);
         world.settle().await;

@@ -27,12 +27,12 @@ fn within_the_budget(config: &mut Config) {
     config.redis.timeout = Duration::from_millis(250);
 }
 
-/// The greatest number of calls by which any stretch of time exceeds what the rate allows in it: at most the burst.
+/// The greatest number of calls by which any period exceeds what the rate allows in it. It must be at most the burst.
 fn greatest_excess(engage: &Simulator) -> f64 {
     let calls = engage.log();
     let times: Vec<Timestamp> = calls.iter().map(|call| call.at).collect();
     let mut greatest = 0.0_f64;
-    // The excess of the stretch that ends with this call and began with the worst one before it.
+    // The excess of the period that ends with this call and began with the worst earlier one.
     let mut excess = 0.0_f64;
     for (index, at) in times.iter().enumerate() {
         if index > 0 {
@@ -45,8 +45,9 @@ fn greatest_excess(engage: &Simulator) -> f64 {
     greatest
 }
 
-/// Keeps the longest time that a request to the replica took which waits for nothing, in nanoseconds, each on a new
-/// connection: calls that a replica makes one after the other may arrive together after so long. Never returns.
+/// Records the longest time that a request to the replica took although it waits for nothing, in nanoseconds; each
+/// request uses a new connection. Calls that a replica makes one after the other may arrive together after such a
+/// delay. Never returns.
 async fn note_delays(address: SocketAddr, longest: Arc<AtomicU64>) {
     let client = Client::builder().no_proxy().pool_max_idle_per_host(0);
     let client = client.build().expect("a client");
@@ -61,7 +62,7 @@ async fn note_delays(address: SocketAddr, longest: Arc<AtomicU64>) {
     }
 }
 
-/// Misses at all replicas for so long, with failures of the server in between.
+/// Makes misses at all replicas for this long, with failures of the server in between.
 async fn misses(long: Duration) {
     let mut replicas = Replicas::with(within_the_budget).await;
     let people = Arc::new(replicas.people());
@@ -100,9 +101,9 @@ async fn misses(long: Duration) {
     println!(
         "{calls} calls in {long:?}, {excess:.1} above the rate at most, burst {BURST}; a request took {delay:.3} s at most"
     );
-    // The rate holds where calls are admitted; they are counted where they arrive.
+    // The rate limits calls where they are admitted; they are counted where they arrive.
     assert!(excess <= f64::from(BURST) + 1.0 + RATE * delay, "{excess}");
-    // They use it, too.
+    // The replicas also use most of the budget.
     let allowed = RATE * long.as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let used = calls as f64 / allowed;
@@ -153,7 +154,7 @@ async fn a_pause_after_a_429_holds_for_all_replicas() {
         assert_eq!(answer.status, 503);
         assert!(answer.headers.contains_key("retry-after"));
     }
-    // Four seconds, and what the machine needs.
+    // Four seconds, and some time for the machine.
     until(async || {
         let query = format!("contactId={}", people[1].0);
         replicas.all[1].get(&query).await.status == 200

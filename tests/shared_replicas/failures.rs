@@ -1,5 +1,5 @@
-//! S6: every failure of the server is a miss. Requests are answered, a server that fails is not asked again and again,
-//! an invalidation that can't be written is not acknowledged, and all of it ends by itself.
+//! S6: every failure of the server is a miss. Requests are answered, a failing server is not called again and again, an
+//! invalidation that can't be written is not acknowledged, and everything recovers by itself.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn start_with(server: RedisServer) -> Replicas {
     Replicas::with_server(server, |config| config.redis.timeout = TIMEOUT).await
 }
 
-/// Every replica answers for some of these contacts, which it has not seen.
+/// Asserts that every replica answers for some of these contacts, which it has not seen before.
 async fn answers(replicas: &Replicas, people: &[(String, String)]) {
     let requests = people.iter().enumerate().map(|(number, (id, email))| {
         let replica = &replicas.all[number % 3];
@@ -41,7 +41,7 @@ async fn answers(replicas: &Replicas, people: &[(String, String)]) {
     join_all(requests).await;
 }
 
-/// While the server fails, and after it has recovered.
+/// Checks the replicas while the server fails, and after it has recovered.
 async fn survives(
     replicas: &mut Replicas,
     fail: impl AsyncFnOnce(&mut Replicas),
@@ -56,7 +56,7 @@ async fn survives(
     for replica in &replicas.all {
         replica.until_unavailable().await;
     }
-    // No request tries what is known to fail.
+    // No request tries an operation that is known to fail.
     let tried: Vec<u64> = replicas
         .all
         .iter()
@@ -67,7 +67,7 @@ async fn survives(
         assert_eq!(replica.backend.by_requests(), tried);
         assert!(!replica.shared.is_available());
     }
-    // An invalidation holds where it was received, and is to be repeated.
+    // An invalidation takes effect where it was received, and must be repeated.
     replicas
         .engage
         .contact(ALVA.id)
@@ -90,7 +90,7 @@ async fn survives(
     recovers(replicas, signed, &people[90..]).await;
 }
 
-/// Everything works again.
+/// Waits until everything works again.
 async fn recovers(
     replicas: &Replicas,
     signed: (reqwest::header::HeaderMap, String),
@@ -102,7 +102,7 @@ async fn recovers(
         until(async || replica.of(ALVA.id).await.at("/profile/firstName") == "New").await;
     }
     until(async || {
-        // A machine under load may miss a time-out by itself.
+        // A machine under load may cause a time-out of its own.
         let (id, _) = &people[fastrand::usize(..people.len())];
         replicas.all[0].of(id).await.assert_ok();
         let shared = replicas.all[1].of(id).await;
@@ -136,7 +136,7 @@ async fn a_server_that_hangs_is_survived() {
     replicas.stop().await;
 }
 
-/// The ways of all replicas to the server.
+/// Sets the mode of the connections of all replicas to the server.
 fn ways(replicas: &Replicas, mode: Mode) {
     for replica in &replicas.all {
         replica.way.set(mode);
@@ -172,7 +172,7 @@ async fn a_server_that_became_read_only_is_survived() {
     let mut replicas = start().await;
     survives(
         &mut replicas,
-        // Of a primary that does not exist.
+        // The primary does not exist.
         async |replicas| drop(replicas.redis.command(&["REPLICAOF", "127.0.0.1", "1"])),
         async |replicas| replicas.redis.promote(),
     )
@@ -187,7 +187,7 @@ async fn a_password_that_became_wrong_is_survived() {
         &mut replicas,
         async |replicas| {
             replicas.redis.set("requirepass", "another");
-            // Connections that have authenticated stay so.
+            // Connections that have authenticated stay authenticated.
             ways(replicas, Mode::Cut);
             ways(replicas, Mode::Open);
         },
@@ -320,12 +320,12 @@ async fn values_that_were_corrupted_are_misses() {
         assert_eq!(answer.at("/degraded"), json!([]));
         let signed = replicas.engage.webhook("contact.updated", ALVA.id);
         assert_eq!(fourth.deliver(signed.clone()).await, 204);
-        // The server works: nothing else is a miss.
+        // The server works, so nothing else is a miss.
         assert!(fourth.shared.is_available());
         assert_eq!(fourth.backend.count("connect"), 1);
         fourth.stop().await;
     }
-    // What is stored anew is read.
+    // Data that is stored again can be read.
     assert_eq!(first.purge(ALVA.id).await, 204);
     wait(Duration::from_secs(1)).await;
     until(async || {

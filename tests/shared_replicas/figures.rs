@@ -1,4 +1,4 @@
-//! What the shared tier costs. Prints; asserts nothing about time or size.
+//! Measures what the shared tier costs. Prints figures; asserts nothing about time or size.
 //!
 //! ```text
 //! cargo nextest run --test shared_replicas --run-ignored only --no-capture figures
@@ -64,7 +64,7 @@ async fn what_the_shared_tier_costs() {
     let [first, second, _] = &replicas.all[..] else {
         panic!("there are three");
     };
-    // The phone numbers' patterns, connections and the like.
+    // Loads the patterns of phone numbers, opens connections, and so on.
     for replica in &replicas.all {
         look_up(replica, &queries[..200]).await;
     }

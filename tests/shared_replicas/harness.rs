@@ -1,4 +1,4 @@
-//! Replicas that share a server, each with a runtime, a listener and a way to the server of its own.
+//! Replicas that share a server, each with its own runtime, listener and connection to the server.
 
 mod counted;
 mod proxy;
@@ -22,7 +22,7 @@ pub(crate) use self::{
 };
 use crate::redis_server::RedisServer;
 
-/// Before everything in the server.
+/// The prefix of every key in the server.
 pub(crate) const PREFIX: &str = "engage-bff:replicas:";
 /// A condition that does not hold after this time never will.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -53,7 +53,7 @@ impl Replicas {
         Self::with_contacts(CONTACTS, redis, change).await
     }
 
-    /// The same with so many generated contacts.
+    /// The same with this number of generated contacts.
     pub(crate) async fn with_contacts(
         contacts: usize,
         redis: RedisServer,
@@ -85,7 +85,7 @@ impl Replicas {
         replicas
     }
 
-    /// Starts one more.
+    /// Starts one more replica.
     pub(crate) async fn another(&self) -> Replica {
         Replica::start(self.config.clone(), self.redis.port()).await
     }
@@ -147,7 +147,7 @@ pub(crate) fn config() -> Config {
         config::layers::read(None, &BTreeMap::new()).expect("the defaults can be read");
     config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.operations.listen = config.server.listen;
-    // Debug builds, several of them on few cores: no time-out by mere load.
+    // Several debug builds run on few cores: load alone must not cause time-outs.
     config.server.request_timeout = Duration::from_secs(30);
     config.engage.timeout = Duration::from_secs(10);
     config.engage.api_version = ApiVersion::V3;
@@ -198,7 +198,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Real time passes.
+/// Lets real time pass.
 pub(crate) async fn wait(time: Duration) {
     let clock = Clock::system();
     clock.sleep_until(clock.tick() + time).await;

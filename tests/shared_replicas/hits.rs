@@ -1,4 +1,4 @@
-//! S5: a hit has nothing to do with the server.
+//! S5: a hit does not use the server.
 
 use engage_simulator::fixtures::ALVA;
 
@@ -25,7 +25,7 @@ async fn a_thousand_hits_send_the_server_nothing() {
         );
     }
     assert_eq!(replica.backend.by_requests(), tried);
-    // Heartbeats and the stream go on.
+    // Heartbeats and reads of the stream continue.
     let others = commands() - before;
     println!("commands of three replicas during 1,000 hits: {others}");
     assert!(others < 1000, "{others}");

@@ -1,4 +1,4 @@
-//! S2: what one replica acknowledged, all of them hold to.
+//! S2: an invalidation that one replica acknowledged takes effect at all of them.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use serde_json::json;
 use crate::harness::{Mode, Replica, Replicas, Stopwatch, until, wait};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// A replica may trust its memory for so long after the stream was cut.
+/// How long a replica may trust its memory after the stream was cut.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Nothing is served beyond its lifetime.
+/// A configuration in which nothing is served beyond its lifetime.
 pub(crate) fn without_stale_windows(config: &mut Config) {
     config.cache.stale_while_revalidate = Duration::ZERO;
     config.cache.stale_if_error = Duration::ZERO;
-    // How long a caller waits at least.
+    // The least time that a caller waits.
     config.cache.stale_if_slow = Duration::from_secs(60);
 }
 
@@ -24,7 +24,8 @@ async fn first_name(replica: &Replica, id: &str) -> serde_json::Value {
     replica.of(id).await.assert_ok().at("/profile/firstName")
 }
 
-/// Changes a contact, has one replica acknowledge it, and returns the longest time until another served it.
+/// Changes a contact and has one replica acknowledge the change. Returns the longest time until another replica served
+/// it.
 async fn worst_delay(replicas: &Replicas, rounds: usize, is_purge: bool) -> Duration {
     let mut worst = Duration::ZERO;
     for round in 0..rounds {
@@ -120,7 +121,7 @@ async fn an_acknowledged_report_reaches_all_replicas_within_a_second() {
         let by_id = json!({"contactId": id, "parts": ["profile"]});
         let body = if number % 2 == 0 { by_email } else { by_id };
         let query = format!("email={email}");
-        // The first has the address in memory; the one that is reported to does not.
+        // The first replica has the address in memory; the replica that gets the report does not.
         let (holder, at) = (&replicas.all[number % 3], &replicas.all[(number + 1) % 3]);
         holder.get(&query).await.assert_ok();
         let name = json!(format!("Name {number}"));
@@ -142,7 +143,8 @@ async fn an_acknowledged_report_reaches_all_replicas_within_a_second() {
     replicas.stop().await;
 }
 
-/// A replica whose way to the server is in this mode serves old data for the fallback lifetime at most.
+/// Asserts that a replica whose connection to the server is in this mode serves old data for at most the fallback
+/// lifetime.
 async fn distrusts_its_memory(mode: Mode) {
     let fallback = 3 * SECOND;
     let replicas = Replicas::with(|config| {
@@ -156,7 +158,7 @@ async fn distrusts_its_memory(mode: Mode) {
     let [cut, other, _] = &replicas.all[..] else {
         panic!("there are three");
     };
-    // Webhooks work, so that nothing but the stream ends the trust. What was fetched before is not trusted.
+    // Webhooks work, so only the stream can end the trust. Data that was fetched before is not trusted.
     assert_eq!(
         other
             .webhook(&replicas.engage, "contact.updated", BO.id)
@@ -201,7 +203,8 @@ async fn distrusts_its_memory(mode: Mode) {
         "{last:?}"
     );
 
-    // Others' invalidations reach it late, but they do. What it can't announce, it does not acknowledge.
+    // Invalidations of other replicas reach it late, but they do. An invalidation that it can't announce is not
+    // acknowledged.
     cut.until_unavailable().await;
     assert_eq!(
         cut.webhook(&replicas.engage, "contact.updated", BO.id)
@@ -281,7 +284,7 @@ async fn a_replica_that_reads_on_without_a_gap_keeps_its_memory() {
     replicas.stop().await;
 }
 
-/// A replica that is cut off while this happens to the server fetches everything anew.
+/// Asserts that a replica that is cut off during this event fetches everything anew.
 async fn drops_its_memory(replicas: &Replicas, happens: impl FnOnce()) {
     let [cut, other, _] = &replicas.all[..] else {
         panic!("there are three");
@@ -361,7 +364,7 @@ async fn an_invalidation_that_was_not_shared_is_made_good() {
         };
         assert_eq!(status, 503);
     }
-    // The server still has the old data, which this replica has refused to serve.
+    // The server still has the old data, which this replica has not served since.
     cut.way.set(Mode::Open);
     for (id, _) in &people[..10] {
         assert_eq!(first_name(cut, id).await, "New");
@@ -370,7 +373,7 @@ async fn an_invalidation_that_was_not_shared_is_made_good() {
     for (id, _) in &people[10..] {
         assert_eq!(first_name(cut, id).await, "New");
     }
-    // The others learn of it without a repetition.
+    // The other replicas receive it although it is not sent again.
     for (id, _) in &people {
         until(async || first_name(other, id).await == "New").await;
     }

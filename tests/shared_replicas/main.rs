@@ -1,5 +1,5 @@
-//! Three replicas behind real HTTP, one real server of the shared tier, and the simulator in Engage's place: what the
-//! shared tier promises, over the system clock.
+//! Three replicas with real HTTP, one real server of the shared tier, and the Engage simulator: the promises of the
+//! shared tier, over the system clock.
 
 #[path = "../redis_link/certificates.rs"]
 mod certificates;

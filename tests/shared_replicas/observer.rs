@@ -1,5 +1,5 @@
-//! An observer: reads over three replicas, while contacts change and the server fails in every way, and compares what it
-//! reads with what was acknowledged. Nothing older than the bound may be served.
+//! An observer: reads from three replicas, while contacts change and the server fails in every way, and compares what
+//! it reads with what was acknowledged. Nothing older than the bound may be served.
 //!
 //! ```text
 //! OBSERVER_SEED=7 OBSERVER_READS=100000 OBSERVER_CHANGES=5000 scripts/shared-tier-observer
@@ -35,22 +35,22 @@ const FALLBACK: Duration = Duration::from_secs(3);
 /// The contacts that are read and changed.
 const PEOPLE: usize = 60;
 
-/// How much is done.
+/// The size of the run.
 struct Plan {
     seed: u64,
     reads: usize,
     changes: usize,
-    /// How often each way to fail comes, at least.
+    /// The least number of times that each kind of failure happens.
     rounds: usize,
     readers: usize,
     changers: usize,
-    /// Between two reads of one reader.
+    /// The pause between two reads of one reader.
     pause: Duration,
-    /// It ends then, whatever was done.
+    /// The run ends after this time in any case.
     longest: Duration,
 }
 
-/// What all tasks share.
+/// The state that all tasks share.
 struct World {
     replicas: Vec<crate::harness::Replica>,
     engage: engage_simulator::Simulator,
@@ -128,7 +128,7 @@ async fn observe(plan: Plan) {
         }
         for disturbance in chaos.shuffled() {
             chaos.disturb(disturbance).await;
-            // It works for a while.
+            // The server works for a while.
             wait(Duration::from_millis(1500)).await;
         }
         rounds += 1;

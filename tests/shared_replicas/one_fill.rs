@@ -1,4 +1,4 @@
-//! S1: replicas that need the same at once make one call.
+//! S1: replicas that need the same data at the same time make one call.
 
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ fn connections(replicas: &Replicas) -> u64 {
     all.map(|replica| replica.backend.count("connect")).sum()
 }
 
-/// Several herds, until the machine was fast enough for one: a replica to which the server seems to hang is on its own.
+/// Repeats this with other contacts until the machine was fast enough once: a replica that takes the server for hanging
+/// makes its own calls.
 async fn herds(query: impl Fn(&str, &str) -> String) {
     let replicas = Replicas::start().await;
     for (id, email) in &replicas.people()[..20] {
@@ -38,7 +39,7 @@ async fn herds(query: impl Fn(&str, &str) -> String) {
         replicas.engage.reset_log();
         let before = connections(&replicas);
         herd(&replicas, &query(id, email), id).await;
-        // What led to the contact is shared too.
+        // The alias that led to the contact is shared too.
         herd(&replicas, &format!("contactId={id}"), id).await;
         let is_available = replicas
             .all
@@ -81,7 +82,7 @@ async fn what_is_fresh_at_one_replica_costs_the_others_no_call() {
             "{}",
             answer.cache_status()
         );
-        // It never looks younger than it is.
+        // Its age is never understated.
         let as_of = |answer: &Answer| answer.at("/freshness/profile/asOf").to_string();
         assert!(
             as_of(&answer) <= as_of(&filled),
@@ -89,7 +90,7 @@ async fn what_is_fresh_at_one_replica_costs_the_others_no_call() {
             as_of(&answer),
             as_of(&filled)
         );
-        // One for the overview's parts, one for the points.
+        // One for the parts of the overview, one for the points.
         assert!(replica.backend.count("fetch") - fetches <= 2);
     }
     assert_eq!(replicas.engage.total_calls(), calls);

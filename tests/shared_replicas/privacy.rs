@@ -1,4 +1,4 @@
-//! S7: nothing in the server can be read, nothing stays for ever, and who is purged is gone.
+//! S7: nothing in the server is readable, nothing stays for ever, and a purged contact is gone.
 
 use std::{
     collections::BTreeSet,
@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::harness::{Replicas, TILL, until};
 
-/// Longer than what timestamps contain by chance.
+/// Longer than any digits that timestamps could contain by chance.
 const MEMBER_NUMBER: &str = "zmark4711";
 
-/// Everything that clients send to the server and that scripts do, as `MONITOR` shows it.
+/// Everything that clients send to the server, and the commands of scripts, as `MONITOR` shows them.
 struct Monitor {
     stream: TcpStream,
     reading: JoinHandle<Vec<u8>>,
@@ -35,7 +35,7 @@ impl Monitor {
         Self { stream, reading }
     }
 
-    /// What it showed, with the bytes in place of their escapes.
+    /// The output, with its escapes decoded to bytes.
     fn stop(self) -> Vec<u8> {
         self.stream.shutdown(Shutdown::Both).expect("it is open");
         unescaped(&self.reading.join().expect("no panic"))
@@ -114,7 +114,7 @@ fn flat(value: &redis::Value) -> Vec<u8> {
     }
 }
 
-/// What must not be there: as text in several forms, and contact ids as bytes.
+/// What must not be found: text in several forms, and contact ids as bytes.
 fn marked(ids: &[String], more: &[&str]) -> BTreeSet<Vec<u8>> {
     let mut marked = BTreeSet::new();
     for text in [
@@ -252,7 +252,7 @@ async fn a_purged_contact_leaves_nothing_but_marks() {
     assert_eq!(contacts.len(), 1, "{contacts:?}");
     assert_eq!(replicas.all[1].purge(ALVA.id).await, 204);
     assert_eq!(replicas.keys("*:c:*"), Vec::<Vec<u8>>::new());
-    // The name itself is only in the marks and, sealed, in the stream.
+    // The contact's name appears only in the marks and, encrypted, in the stream.
     let name = &contacts[0][contacts[0].len() - 16..];
     for (key, _, value) in dump(&replicas) {
         let is_marks = key.ends_with(b":e");

@@ -1,5 +1,5 @@
-//! Reloads of what leads to the server of the shared tier: passwords, encryption keys, and the API key whose call budget is
-//! there. Replicas keep what they share.
+//! Reloads of the settings of the shared tier: passwords, encryption keys, and the API key whose call budget is shared.
+//! Replicas keep the shared data.
 
 use std::{
     fs, io,
@@ -28,7 +28,7 @@ use crate::{
 const FIRST_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 const SECOND_KEY: &str = "YW5vdGhlciBrZXkgb2YgMzIgYnl0ZXMgZm9yIHRlc3Q=";
 
-/// A replica that connects by its configuration, and reloads it.
+/// A replica that connects by its configuration, and can reload it.
 struct Replica {
     address: SocketAddr,
     shared: SharedTier,
@@ -148,7 +148,7 @@ async fn password_is_rotated_and_a_wrong_one_changes_nothing() {
         replica.until_available().await;
         assert_eq!(replica.status(ALVA.id).await, 200);
     }
-    // One has it in memory, and the other found it in the tier.
+    // One replica has it in memory, and the other found it in the tier.
     assert_eq!(engage.total_calls(), calls);
     one.stop().await;
     two.stop().await;
@@ -256,7 +256,7 @@ async fn client_certificate_is_rotated_and_an_unusable_one_changes_nothing() {
     assert!(refused.contains("redis.client_key_file: "), "{refused}");
     assert!(replica.shared.is_available());
 
-    // From now on the server accepts new connections with the new certificate alone; the one of before goes on.
+    // From now on the server accepts only the new certificate for new connections; the existing one stays open.
     let new = file("new.pem", second.pem());
     redis.set("tls-ca-cert-file", new.to_str().expect("text"));
     assert_eq!(replica.status(&ids[0]).await, 200);
@@ -271,7 +271,7 @@ async fn client_certificate_is_rotated_and_an_unusable_one_changes_nothing() {
     let connections = || {
         let list = redis.command(&["CLIENT", "LIST", "TYPE", "normal"]);
         let list: String = redis::from_redis_value(list).expect("text");
-        // That of this command is one of them.
+        // One of the lines is the connection of this command.
         list.lines().count() - 1
     };
     until(async || connections() > 0).await;

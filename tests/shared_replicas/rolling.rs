@@ -1,5 +1,5 @@
-//! Replicas and the server are restarted in turn, under load: no request fails, and what is fresh is not asked for again.
-//! The balancer knows nothing of the shared tier: readiness alone says where requests go.
+//! Replicas and the server are restarted in turn, under load: no request fails, and fresh data is not fetched again.
+//! The balancer knows nothing of the shared tier: only readiness determines where requests go.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ const CALLERS: u32 = 30;
 /// How often readiness is checked.
 const CHECK: Duration = Duration::from_millis(50);
 
-/// A balancer in its callers: takes ready replicas in turn, and another one only if a connection is refused.
+/// A balancer within its callers: uses ready replicas in turn, and another one only if a connection is refused.
 struct Balancer {
     /// Whether each replica was ready when it was last checked.
     members: Mutex<BTreeMap<SocketAddr, bool>>,
@@ -36,7 +36,7 @@ struct Balancer {
 }
 
 impl Balancer {
-    /// Before any replica.
+    /// A balancer without replicas.
     fn new() -> Self {
         Self {
             members: Mutex::default(),
@@ -132,7 +132,7 @@ fn repeated_calls(engage: &Simulator) -> usize {
 async fn restart_all(rounds: usize, between: Duration) {
     let mut replicas = Replicas::with(|config| {
         config.server.shutdown_delay = Duration::from_millis(300);
-        // Nothing expires meanwhile.
+        // Nothing expires during the test.
         for lifetime in [
             &mut config.cache.profile_lifetime,
             &mut config.cache.audiences_lifetime,
@@ -172,7 +172,7 @@ async fn restart_all(rounds: usize, between: Duration) {
             old.stop().await;
             balancer.remove(address);
             let new = replicas.another().await;
-            // Without this it has read the stream before it is checked.
+            // Otherwise it would have read the stream before its readiness is checked.
             new.way.set(Mode::Slow(Duration::from_millis(50)));
             balancer.add(new.address).await;
             new.way.set(Mode::Open);
@@ -208,7 +208,7 @@ async fn restart_all(rounds: usize, between: Duration) {
         "{:#?}",
         &failures[..failures.len().min(10)]
     );
-    // Memory is dropped with each restart of the server; while it is down, each replica is on its own.
+    // Memory is dropped with each restart of the server; while the server is down, each replica makes its own calls.
     assert!(repeated_calls(&replicas.engage) <= rounds * 3 * 2 * people.len());
     replicas.stop().await;
 }

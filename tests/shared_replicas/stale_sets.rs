@@ -1,4 +1,4 @@
-//! S3: what was requested before an invalidation never enters the server nor any memory after it.
+//! S3: data that was requested before an invalidation never enters the server or any memory after it.
 
 use engage_simulator::{Endpoint, fixtures::ALVA};
 use serde_json::json;
@@ -48,7 +48,7 @@ async fn lose(replicas: &mut Replicas, loss: Loss) {
     }
 }
 
-/// A flight of one replica has the old data in the air while another acknowledges an invalidation.
+/// A flight of one replica has the old data while another replica acknowledges an invalidation.
 async fn store_after(loss: Loss, is_purge: bool, loses_first: bool) {
     let mut replicas = Replicas::start().await;
     let query = format!("email={}", ALVA.email);
@@ -63,7 +63,7 @@ async fn store_after(loss: Loss, is_purge: bool, loses_first: bool) {
     let editor = replicas.engage.contact(ALVA.id);
     editor.attribute("firstName", json!("New")).points("1234");
     for event in ["contact.updated", "point.balance.updated"] {
-        // The sender repeats what a server without an epoch did not take.
+        // The sender repeats a delivery that failed because the server had no epoch.
         let signed = replicas.engage.webhook(event, ALVA.id);
         until(async || {
             let status = if is_purge {
@@ -81,7 +81,7 @@ async fn store_after(loss: Loss, is_purge: bool, loses_first: bool) {
     hold.release();
     early.await.expect("no panic").assert_ok();
     replicas.until_available().await;
-    // One without any memory sees what the server has.
+    // A replica with an empty memory shows the server's data.
     replicas.all.push(replicas.another().await);
     replicas.until_available().await;
     for replica in replicas.all.iter().rev() {

@@ -1,4 +1,4 @@
-//! What another replica found and turns out to be wrong is corrected by few calls.
+//! Data of another replica that turns out to be wrong is corrected by few calls.
 
 use engage_bff::{
     customer::CacheStatus,
@@ -19,14 +19,14 @@ async fn alias_that_a_newer_profile_contradicts_costs_two_calls_at_most() {
     a.get(ALVA).await.expect("an answer");
     world.advance(SECOND, &[]).await;
     world.engage.move_email(&old, &new);
-    // The other replica reads the old contact's profile, without the address.
+    // The other replica reads the former owner's profile, which no longer shows the address.
     let fresh = Wish {
         fresh: Part::Profile.into(),
         ..Wish::default()
     };
     let by_id = Lookup::by_id(contact_id(&old));
     b.ask(&by_id, fresh).await.expect("an answer");
-    // Everything of the new contact is cached: only the alias is to be corrected.
+    // Everything about the new contact is cached: only the alias is to be corrected.
     b.ask(&Lookup::by_id(contact_id(&new)), Wish::default())
         .await
         .expect("an answer");
@@ -34,7 +34,8 @@ async fn alias_that_a_newer_profile_contradicts_costs_two_calls_at_most() {
     let found = b.get(ALVA).await.expect("an answer");
     assert_eq!(found.record.id, contact_id(&new));
     assert!(world.engage.total_calls() <= 2, "{:?}", world.engage.log());
-    // The other replica still has its own alias: no change was reported. Once it asks again, it takes the new one.
+    // The other replica still has its own alias, because no change was reported. With its next fresh request it takes
+    // the new one.
     let fresh = b.ask(&by_email(ALVA), fresh).await.expect("an answer");
     assert_eq!(fresh.record.id, contact_id(&new));
 }
@@ -54,13 +55,13 @@ async fn alias_is_refused_where_only_memory_knows_the_contradicting_profile() {
     b.ask(&Lookup::by_id(contact_id(&old)), fresh)
         .await
         .expect("an answer");
-    // The tier loses the contact, not the alias that leads to it, nor memory the profile.
+    // The tier loses the contact but not the alias that leads to it, and memory keeps the profile.
     assert!(world.standin.evict(crate::standin::Evicted::Contact(0)));
     world.engage.reset_log();
     let found = b.get(ALVA).await.expect("an answer");
     assert_eq!(found.record.id, contact_id(&new));
     assert_eq!(world.engage.unexpected(), Vec::<String>::new());
-    // One call more than for an identifier that nothing is known of: the overview, and the points.
+    // One call more than for an identifier of which nothing is known: the overview, and the points.
     assert!(world.engage.total_calls() <= 3, "{:?}", world.engage.log());
 }
 
@@ -74,7 +75,7 @@ async fn overview_is_not_called_for_what_a_neighbours_entity_read_outweighs() {
         fresh: Part::Profile.into(),
         ..Wish::default()
     };
-    // The tier does not hear of the first entity read, only of the one that returns the same again.
+    // The tier does not receive the first entity read, only the second one, which returns the same data.
     a.connection.cut(true);
     a.ask(&by_email(ALVA), fresh).await.expect("an answer");
     a.connection.cut(false);
@@ -91,7 +92,7 @@ async fn overview_is_not_called_for_what_a_neighbours_entity_read_outweighs() {
     let found = b.ask(&by_email(ALVA), young).await.expect("an answer");
     assert_eq!(found.record.id, contact_id(&id));
     assert!(found.verdict.age < SECOND);
-    // One for the overview's other parts, one for the profile, one for the points.
+    // One for the other parts of the overview, one for the profile, one for the points.
     assert!(world.engage.total_calls() <= 3, "{:?}", world.engage.log());
 }
 
@@ -121,7 +122,7 @@ async fn resolution_does_not_take_an_alias_of_the_overview() {
     let id = world.contact(ALVA);
     let [a, b] = world.replicas().await;
     a.get(ALVA).await.expect("an answer");
-    // The overview is too large for this replica: it resolves by the entity endpoint.
+    // The overview is too large for this replica, so it resolves through the entity endpoint.
     let fault = engage_simulator::Fault::Body(" ".repeat(2 << 20));
     world.engage.fault(Endpoint::Overview, fault);
     assert!(world.standin.evict(crate::standin::Evicted::Contact(0)));

@@ -1,4 +1,4 @@
-//! Every way with the tier failing at any step behaves as without the tier.
+//! If the tier fails in any way at any step, the service behaves as without the tier.
 
 use engage_bff::shared_tier::protocol::BackendError;
 
@@ -46,7 +46,7 @@ async fn failing_tier_costs_no_answer_and_no_more_calls_than_none() {
                 world.standin.release();
                 world.advance(5 * SECOND, &replicas).await;
             }
-            // It recovers by itself: the second change is one call for both.
+            // The tier recovers by itself: the second change costs one call for both replicas.
             let _ = world.engage.contact(&id).points("30");
             world.advance(60 * SECOND, &replicas).await;
             world.engage.reset_log();
@@ -72,7 +72,7 @@ async fn orphaned_lease_delays_no_call_of_its_own_replica() {
         max_age: Some(SECOND / 2),
         ..Wish::default()
     };
-    // While the clock stands still, so that no lease ends.
+    // The clock stands still, so that no lease ends.
     let request = replicas[0].spawn_ask(&by_email(ALVA), newer);
     let found = tokio::time::timeout(5 * SECOND, request).await;
     let found = found.expect("it does not wait").expect("no panic");

@@ -1,5 +1,5 @@
-//! What a miss does with the tier that replicas share: two replicas of the customer service over the stand-in of its
-//! server, a simulator of Engage, and one clock.
+//! How a miss uses the shared tier: two replicas of the customer service over the stand-in of its server, a simulator
+//! of Engage, and one clock.
 
 mod corrections;
 mod faults;
@@ -36,7 +36,7 @@ fn balance(found: &Found) -> String {
     points.accounts[0].balance.to_string()
 }
 
-/// Lets other tasks run for so long.
+/// Lets other tasks run for this long.
 async fn pause(time: Duration) {
     let mut ticks = tokio::time::interval(time);
     ticks.tick().await;
@@ -112,9 +112,9 @@ async fn fresh_part_is_never_a_neighbours() {
     let found = b.ask(&by_email(ALVA), wish).await.expect("an answer");
     assert_eq!(balance(&found), "20");
     assert_eq!(found.verdict.status, CacheStatus::Request);
-    // Everything else is the neighbour's.
+    // Everything else comes from the other replica.
     assert_eq!(world.engage.total_calls(), 1);
-    // What the fresh call found is newer than what either replica has.
+    // The data of the fresh call is newer than that of either replica.
     world.advance(SECOND, &[]).await;
     let wish = Wish {
         max_age: Some(SECOND / 2),
@@ -199,7 +199,7 @@ async fn max_age_bounds_a_neighbours_data() {
     assert_eq!(found.verdict.status, CacheStatus::Request);
     assert!(found.verdict.age < SECOND);
     assert!(world.engage.total_calls() >= 1);
-    // The other replica takes what that call fetched.
+    // The other replica takes the result of that call.
     let calls = world.engage.total_calls();
     world.advance(SECOND, &[]).await;
     let found = a.ask(&lookup, within(10)).await.expect("an answer");
@@ -260,7 +260,7 @@ async fn refresh_ahead_takes_the_neighbours_newer_data() {
     let [a, b] = &replicas;
     a.get(ALVA).await.expect("an answer");
     b.get(ALVA).await.expect("an answer");
-    // In the last tenth of every lifetime, jittered or not.
+    // In the last tenth of every lifetime, with or without jitter.
     world.advance(AHEAD, &replicas).await;
     world.engage.reset_log();
     let refreshed = |replica: &replicas::Replica| {
@@ -284,7 +284,7 @@ async fn refresh_ahead_takes_the_neighbours_newer_data() {
     world.advance(SECOND, &replicas).await;
     wait_for_refresh(b).await;
     assert_eq!(world.engage.total_calls(), calls);
-    // Nothing newer is there for another refresh: it calls once, and does not go round in circles.
+    // The tier has no newer data for another refresh: the refresh calls once and does not repeat itself.
     world.advance(AHEAD, &replicas).await;
     let fetches = || {
         let calls = world.standin.calls();
@@ -309,12 +309,12 @@ async fn refused_call_gives_up_its_lease() {
     let replicas = [poor, rich];
     world.settle(&replicas).await;
     let [poor, rich] = &replicas;
-    // Spends the burst; the points are refused.
+    // This uses up the burst, so the points are refused.
     let _ = poor.get(ALVA).await;
     world.engage.reset_log();
     let refused = poor.get("bo@example.com").await;
     assert!(refused.is_err());
-    // At once: the clock stands.
+    // Answered at once: the clock stands still.
     rich.get("bo@example.com").await.expect("an answer");
     assert_eq!(world.engage.calls(Endpoint::Overview), 1);
 }
@@ -361,7 +361,7 @@ async fn neighbours_part_is_as_old_as_the_neighbour_says() {
     let profile = found.record.provenance(Part::Profile).expect("a profile");
     assert!(profile.is_shared);
     assert_eq!(found.record.id, contact_id(&id));
-    // Half of its life is left.
+    // Half of its lifetime is left.
     assert!(
         found.verdict.ttl <= 30 && found.verdict.ttl >= 20,
         "{}",

@@ -1,4 +1,4 @@
-//! Several contacts share an identifier: what one replica learnt of them serves the other.
+//! Several contacts share an identifier: what one replica learnt about them serves the other.
 
 use engage_bff::{
     customer::{Error, Found},
@@ -12,7 +12,7 @@ use crate::{
     replicas::{Replica, Wish, World, by_email, contact_id, digester},
 };
 
-/// Requests the contact with Alva's address, of this type where several have it.
+/// Requests the contact with Alva's address; if several have it, the one of this type.
 async fn prefer(replica: &Replica, contact_type: &str) -> Result<Found, Error> {
     let lookup = Lookup::new(by_email(ALVA).identifier, None, &digester());
     let mut query = replica.query(&lookup, Wish::default());

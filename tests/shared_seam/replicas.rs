@@ -78,7 +78,7 @@ impl World {
             .await
             .expect("the simulator starts");
         let clock = ManualClock::new(start);
-        // A process can't name moments before its start, nor take data that is older.
+        // A process has no moments before its start, so it can't use data older than that.
         clock.advance(Duration::from_secs(3600));
         engage.clock().advance(Duration::from_secs(3600));
         Self {
@@ -103,7 +103,7 @@ impl World {
         replicas
     }
 
-    /// A replica that may make so many calls at once, and so many a second.
+    /// A replica whose budget has this burst and this rate.
     pub(crate) fn replica(&self, (burst, rate): (u32, f64)) -> Replica {
         self.replica_with(burst, rate, true)
     }
@@ -120,7 +120,7 @@ impl World {
         let backend: Arc<dyn Backend> = Arc::new(connection.clone());
         let tier = has_tier.then(|| SharedTier::new(settings(), backend, clock.clone()));
         let background = tier.clone().map(|tier| {
-            // Invalidations are not this test's subject: nothing applies them here.
+            // Invalidations are not the subject of these tests, so nothing applies them.
             tokio::spawn(async move { tier.run(|_| async {}).await })
         });
         Replica {
@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    /// Advances all clocks, slowly enough for what happens at intervals.
+    /// Advances all clocks, slowly enough for periodic tasks.
     pub(crate) async fn advance(&self, step: Duration, replicas: &[Replica]) {
         let mut left = step;
         while !left.is_zero() {
@@ -187,7 +187,7 @@ impl Drop for RunningClock {
     }
 }
 
-/// What a request wants besides the usual.
+/// What a request wants in addition to the defaults.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
     pub(crate) asked: PartSet,
@@ -245,7 +245,7 @@ impl Replica {
         }
     }
 
-    /// Announces to other replicas that the contact is gone; this replica's memory does not know of it.
+    /// Announces to other replicas that the contact is gone, without telling this replica's memory.
     pub(crate) async fn announce_purge(&self, id: &str) {
         let contacts = [(contact_id(id), PartSet::ALL, true)];
         self.announce(InvalidationScope::Contacts {
@@ -279,7 +279,7 @@ pub(crate) fn by_email(email: &str) -> Lookup {
     Lookup::new(parsed.expect("an address"), member, &digester())
 }
 
-/// Calls at once and calls a second that no test exhausts.
+/// A burst and a rate that no test exhausts.
 pub(crate) const BUDGET: (u32, f64) = (100_000, 100_000.0);
 
 pub(crate) fn digester() -> Digester {

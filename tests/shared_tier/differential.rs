@@ -1,8 +1,8 @@
-//! The tests' stand-in and a real server return the same: random operations on both, their replies compared.
+//! The stand-in and a real server return the same: random operations on both, and their replies compared.
 //!
-//! Real time passes at the server, so times are left out. Lifetimes last for a day, leases for nothing or for an hour: a
-//! server keeps a key whose values are not fresh for a millisecond more, which no test can see surely.
-//! `MODEL_CASES` and `MODEL_SEED` are those of the model tests.
+//! Real time passes at the server, so times are left out. Lifetimes last a day; leases last no time or an hour, because
+//! a server keeps an expired key for up to a millisecond, which a test can't observe reliably. `MODEL_CASES` and
+//! `MODEL_SEED` have the same meaning as for the model tests.
 
 mod both;
 mod ops;
@@ -62,12 +62,12 @@ fn same<T: PartialEq + std::fmt::Debug>(
     Ok(())
 }
 
-/// A reply's parts that are overtaken and stored.
+/// The parts of a reply that were overtaken, and those that were stored.
 fn stored(reply: StoreReply) -> String {
     format!("{reply:?}")
 }
 
-/// Which durations are longer than nothing.
+/// For each duration, whether it is longer than zero.
 fn lasting(durations: &PartMap<std::time::Duration>) -> Vec<bool> {
     durations.iter().map(|(_, left)| !left.is_zero()).collect()
 }

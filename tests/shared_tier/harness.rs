@@ -30,7 +30,7 @@ pub(crate) const PREFIX: &str = "engage-bff:test:";
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
-/// For how long invalidated parts are marked.
+/// How long invalidated parts are marked.
 pub(crate) const LAG: Duration = Duration::from_secs(600);
 pub(crate) const LIMITS: StreamLimits = StreamLimits {
     keep: Duration::from_secs(700),
@@ -40,19 +40,19 @@ pub(crate) const BERT: ContactName = ContactName(*b"bert, the other!");
 pub(crate) const ANNAS_MAIL: AliasName = AliasName(*b"mail of anna \x00\xff\n");
 pub(crate) const REPLICA: ReplicaId = ReplicaId(0xaa);
 
-/// Some number that no other has.
+/// A number that has not been returned before.
 pub(crate) fn unique() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-/// Real time passes: the server's clock can't be moved.
+/// Lets real time pass, because the server's clock can't be moved.
 pub(crate) async fn wait(time: Duration) {
     let clock = Clock::system();
     clock.sleep_until(clock.tick() + time).await;
 }
 
-/// A connection to a server as its default user. It is not opened yet.
+/// A connection to a server as its default user. Not opened yet.
 pub(crate) fn backend(server: &RedisServer) -> RedisBackend {
     backend_of(server, User::default())
 }
@@ -89,7 +89,7 @@ pub(crate) fn offer() -> EpochOffer {
     }
 }
 
-/// A server, a connection to it, and the epoch that is open.
+/// A server, a connection to it, and the open epoch.
 pub(crate) struct Tier {
     pub(crate) server: RedisServer,
     pub(crate) backend: RedisBackend,
@@ -144,7 +144,7 @@ impl Tier {
         self.try_fetch(command).await.expect("a working server")
     }
 
-    /// Leases, whatever is there.
+    /// Takes a lease, whatever the server has.
     pub(crate) async fn lease(&self, subject: Subject) -> Lease {
         let command = FetchCommand {
             max_age: PartMap::splat(Duration::ZERO),
@@ -215,7 +215,7 @@ impl Tier {
         [start.as_bytes(), &contact.0].concat()
     }
 
-    /// The values that a flight that needs everything gets of a contact.
+    /// The values that a flight gets if it needs every part of a contact.
     pub(crate) async fn served(&self, contact: ContactName) -> Vec<String> {
         let reply = self.peek(Subject::Contact(contact)).await;
         let values = reply.parts.iter().filter_map(|(_, value)| value.clone());
@@ -225,12 +225,12 @@ impl Tier {
     }
 }
 
-/// The token of a replica that has no other.
+/// A token that no other replica has.
 fn token() -> Token {
     Token(unique() << 32)
 }
 
-/// A flight that needs and fetches every part, accepts anything fresh, and waits for others.
+/// A flight that needs and fetches every part, accepts any fresh data, and waits for other flights.
 pub(crate) fn fetch(subject: Subject) -> FetchCommand {
     FetchCommand {
         subject,
@@ -253,7 +253,7 @@ pub(crate) fn value(text: &str) -> NewValue {
     }
 }
 
-/// Stores every part of a contact, from no overview, requested when it was leased.
+/// Stores every part of a contact, not from an overview, requested at the time of the lease.
 pub(crate) fn store(lease: Lease, contact: ContactName, text: &str) -> StoreCommand {
     StoreCommand {
         subject: lease.subject,

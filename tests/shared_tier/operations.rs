@@ -1,4 +1,4 @@
-//! What `shared_tier::protocol` promises of each operation, one test for each promise.
+//! The promises of each operation in `shared_tier::protocol`, with one test for each promise.
 
 mod aliases;
 mod budget;

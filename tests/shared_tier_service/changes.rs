@@ -66,12 +66,12 @@ async fn purge_of_everything_leads_all_replicas_to_the_next_epoch() {
             "{found:?}"
         );
     }
-    // What was leased in the old epoch was overtaken.
+    // Data leased in the old epoch is overtaken.
     let overtaken = two.store(lease, contact(2), None).await;
     assert_eq!(overtaken.parts, PartSet::ALL);
     settle().await;
     assert_eq!(bench.server.counts()[0], 1, "the old epoch was removed");
-    // It goes on without a gap.
+    // The stream continues without a gap.
     bench.pass(Duration::from_secs(1)).await;
     let before = one.start().now.tick - Duration::from_secs(1);
     assert!(two.caught_up().is_some_and(|tick| tick >= before));
@@ -84,7 +84,7 @@ async fn purge_of_everything_leads_all_replicas_to_the_next_epoch() {
 async fn two_quick_purges_of_everything_are_followed_in_order() {
     let (bench, mut one, mut two) = Bench::with_two_replicas().await;
     let mut three = bench.replica().await;
-    // Without a pause, so that nothing was read in between: `two` finds itself in an epoch that has ended.
+    // Without a pause, so that nothing is read in between: `two` still uses an epoch that has ended.
     one.announce(InvalidationScope::Everything, b"first")
         .await
         .expect("shared");

@@ -1,4 +1,4 @@
-//! Failures: each costs one time-out at most, once.
+//! Failures: each costs at most one time-out, once.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     standin::{Fault, Operation},
 };
 
-/// The operations of the server, but for those of the background task.
+/// The operations at the server, without those of the background task.
 fn requests(bench: &Bench) -> usize {
     let is_request = |kind: Operation| {
         matches!(
@@ -52,7 +52,7 @@ async fn each_failure_is_a_miss_and_the_next_costs_nothing() {
             assert!(one.tier.lease_tokens(one.token_request(1)).await.is_err());
         }
         assert_eq!(requests(&bench) - before, 1, "{error:?}");
-        // The background task connects anew.
+        // The background task connects again.
         bench.pass(Duration::from_millis(500)).await;
         assert!(
             matches!(one.fetch(wanted).await, Ok(SharedFetch::Leased(_))),
@@ -79,7 +79,7 @@ async fn server_that_hangs_costs_one_timeout_once() {
     assert!(!waiting.is_finished());
     bench.clock.advance(Duration::from_millis(1));
     assert_eq!(waiting.await.expect("it ends").err(), Some(Unavailable));
-    // Without time passing.
+    // No time passes.
     assert!(one.fetch(Wanted::Contact(contact(2))).await.is_err());
     assert_eq!(one.tier.status().state, "timeout");
     bench.pass(Duration::from_secs(10)).await;
@@ -141,7 +141,7 @@ async fn replica_with_another_key_does_not_use_the_tier() {
     assert_eq!(other.purge_contact(contact(1)).await, Err(NotShared));
     assert_eq!(other.events(), []);
     assert!(one.tier.is_available());
-    // It is tried again, slowly.
+    // The connection is tried again, at growing intervals.
     let opens = || {
         let calls = bench.server.calls();
         calls
@@ -159,7 +159,7 @@ async fn secret_is_wrapped_anew_by_the_first_key() {
     let bench = Bench::new();
     let one = bench.replica().await;
     one.fill(contact(1)).await;
-    // The new key first, the old one still readable: it replaces the old by the new.
+    // The new key comes first and the old one is still readable, so the secret is wrapped again with the new key.
     let two = bench.replica_with_keys(&[2, 1]);
     settle().await;
     assert!(matches!(
@@ -194,7 +194,7 @@ async fn lost_reply_to_an_announcement_is_not_shared() {
         bench.server.fault_next(operation, Fault::LostReply);
         assert_eq!(one.announce(scope, b"lost").await, Err(NotShared));
         bench.pass(Duration::from_secs(1)).await;
-        // It was written all the same.
+        // It was written nevertheless.
         assert_eq!(two.events().len(), 1);
         assert!(one.tier.is_available() && two.tier.is_available());
         assert_eq!((one.tier.status().gaps, two.tier.status().gaps), (0, 0));

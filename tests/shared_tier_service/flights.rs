@@ -1,4 +1,4 @@
-//! What one replica fetched, others use.
+//! Data that one replica fetched serves the others.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ async fn alias_leads_another_replica_to_the_contact() {
     let found = data(&two, Wanted::Alias(&email("alva@example.com"))).await;
     let alias = found.alias.expect("an alias");
     assert_eq!((found.id, alias.confirmed), (id, false));
-    // One that is not confirmed lives no longer than a negative entry.
+    // An alias that is not confirmed lives no longer than a negative entry.
     assert!(alias.provenance.lifetime <= Duration::from_secs(30));
     let view = two
         .tier
@@ -145,20 +145,20 @@ async fn store_after_an_invalidation_elsewhere_is_overtaken() {
     assert_eq!(one.store(lease, id, None).await.parts, BOTH);
 }
 
-/// How many tokens the replica gets of a hundred that it asks for.
+/// The tokens that the replica is granted of a requested hundred.
 async fn granted(replica: &Replica) -> u32 {
     let request = replica.token_request(100);
     let lease = replica.tier.lease_tokens(request).await;
     lease.expect("available").tokens
 }
 
-/// Lets as much time pass as the shares need until they are lent.
+/// Lets the time pass after which the shares are lent.
 async fn nothing_is_granted_until_the_shares_are_lent(bench: &Bench, [one, two]: [&Replica; 2]) {
     for _ in 0..2 {
         assert_eq!(granted(one).await + granted(two).await, 0);
         bench.pass(Duration::from_secs(2)).await;
     }
-    // Neither share was lent when these seconds ended.
+    // Neither share had been lent at the end of these seconds.
     assert_eq!(granted(one).await + granted(two).await, 0);
     bench.pass(Duration::from_millis(500)).await;
 }

@@ -1,4 +1,4 @@
-//! Where invalidations may have been missed, memory is dropped; where none can have been, it is not.
+//! If invalidations may have been missed, memory is dropped; if none can have been missed, it is kept.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn first_connection_drops_memory_and_replays_the_stream() {
     settle().await;
     let past = StreamEvent::ApplyPast(b"purge".to_vec(), age);
     assert_eq!(late.events(), [StreamEvent::Gap, past]);
-    // What comes later is new.
+    // Later entries are new.
     one.purge_contact(contact(2)).await.expect("shared");
     settle().await;
     assert_eq!(late.events(), [StreamEvent::Apply(b"purge".to_vec())]);
@@ -108,7 +108,7 @@ async fn nothing_is_caught_up_while_the_stream_is_cut() {
     let now = two.start().now.tick;
     let caught_up = two.caught_up().expect("it has caught up");
     assert!(now.since(caught_up) <= Duration::from_millis(600));
-    // Only the reads of one replica hang.
+    // Only one replica's reads hang.
     two.wire().set_fault(Some(Fault::SlowReply));
     one.purge_contact(contact(1)).await.expect("shared");
     let cut = two.start().now.tick;

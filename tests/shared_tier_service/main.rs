@@ -1,4 +1,4 @@
-//! `SharedTier` over the stand-in of a server: what the service gets of it, and what a failure costs.
+//! `SharedTier` over the stand-in of a server: what it gives the service, and what a failure costs.
 
 #[path = "../standin.rs"]
 mod standin;

@@ -1,4 +1,4 @@
-//! Replicas in this process, and time that passes for them.
+//! Replicas in this process, and the clock that they share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,13 +21,13 @@ use crate::{
     standin::{Connection, Standin},
 };
 
-/// A server and the time.
+/// A server and a clock.
 pub(crate) struct Bench {
     pub(crate) clock: ManualClock,
     pub(crate) server: Standin,
 }
 
-/// A replica, whose background task runs.
+/// A replica with a running background task.
 pub(crate) struct Replica {
     pub(crate) tier: SharedTier,
     wire: Option<Connection>,
@@ -51,7 +51,7 @@ impl Bench {
         (bench, one, two)
     }
 
-    /// A replica that has the keys made of these bytes, and has not connected yet.
+    /// A replica whose keys are derived from these bytes. Not connected yet.
     pub(crate) fn replica_with_keys(&self, keys: &[u8]) -> Replica {
         let wire = self.server.connection();
         let mut replica = self.replica_over(keys, Arc::new(wire.clone()));
@@ -84,7 +84,7 @@ impl Bench {
         }
     }
 
-    /// A replica that is connected.
+    /// A connected replica.
     pub(crate) async fn replica(&self) -> Replica {
         let mut replica = self.replica_with_keys(&[1]);
         settle().await;
@@ -94,7 +94,7 @@ impl Bench {
         replica
     }
 
-    /// Lets time pass in steps, so that tasks do what is due.
+    /// Advances the clock in steps, so that tasks do their work when it is due.
     pub(crate) async fn pass(&self, time: Duration) {
         let step = Duration::from_millis(10);
         let mut passed = Duration::ZERO;
@@ -106,7 +106,7 @@ impl Bench {
     }
 }
 
-/// Lets every task do what it can.
+/// Lets every task run until it waits.
 pub(crate) async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -119,7 +119,7 @@ impl Replica {
         self.wire.as_ref().expect("a connection to the stand-in")
     }
 
-    /// What the stream said, but for the moments of catching up.
+    /// The events of the stream, without the moments of catching up.
     pub(crate) fn events(&mut self) -> Vec<StreamEvent> {
         let all = self.all_events();
         let others = all
@@ -132,7 +132,7 @@ impl Replica {
         std::iter::from_fn(|| self.events.try_recv().ok()).collect()
     }
 
-    /// The last moment of catching up.
+    /// The last moment at which the replica had caught up.
     pub(crate) fn caught_up(&mut self) -> Option<Tick> {
         let mut events = self.all_events().into_iter().rev();
         events.find_map(|event| match event {
@@ -145,7 +145,7 @@ impl Replica {
         start(&self.clock)
     }
 
-    /// Wants tokens, and lends its share for a second.
+    /// A request for tokens that lends the replica's share for a second.
     pub(crate) fn token_request(&self, wanted: u32) -> TokenLeaseRequest {
         TokenLeaseRequest {
             wanted,
@@ -160,7 +160,7 @@ impl Replica {
         self.tier.fetch(self.start(), need(wanted)).await
     }
 
-    /// Fetches, and expects the lease.
+    /// Fetches, and expects to get the lease.
     pub(crate) async fn lease(&self, wanted: Wanted<'_>) -> SharedLease {
         match self.fetch(wanted).await {
             Ok(SharedFetch::Leased(lease)) => lease,

@@ -27,7 +27,7 @@ use crate::{
 
 type Change = Box<dyn FnMut(&mut FetchReply) + Send>;
 
-/// A connection that changes what fetches return.
+/// A connection that changes the replies to fetches.
 struct Tampered {
     wire: Connection,
     change: Arc<Mutex<Change>>,
@@ -104,7 +104,7 @@ impl Backend for Tampered {
     }
 }
 
-/// A replica that gets changed replies, and one that stored contacts 1 and 2 by an alias each.
+/// A replica that receives changed replies, and one that has stored contacts 1 and 2, each by an alias.
 async fn replicas(
     bench: &Bench,
     change: impl FnMut(&mut FetchReply) + Send + 'static,
@@ -208,7 +208,7 @@ async fn value_of_another_contact_is_refused() {
     let bench = Bench::new();
     let mut first = None;
     let (_one, other) = replicas(&bench, move |reply| {
-        // From the second fetch on, the parts of the first.
+        // From the second fetch on, the reply contains the parts of the first.
         match &first {
             None => first = Some(reply.parts.clone()),
             Some(parts) if reply.parts[Part::Points].is_some() => reply.parts = parts.clone(),

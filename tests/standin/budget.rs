@@ -1,4 +1,4 @@
-//! The call budget, on the server's clock: shares that are lent, and tokens that are leased out of them.
+//! The call budget, on the server's clock: shares that are lent, and tokens that are leased from them.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,7 +21,7 @@ struct Bucket {
     began: u64,
     tokens: f64,
     counted: u64,
-    /// The most replicas that any of them knew.
+    /// The greatest number of replicas that any of them knew.
     known: u32,
     members: BTreeMap<u64, Member>,
 }
@@ -32,7 +32,7 @@ struct Member {
     number: u64,
     seen: u64,
     lent_until: u64,
-    /// Tokens that may still be used, and until when.
+    /// The tokens that it may still use, and until when.
     held: u32,
     held_until: u64,
 }
@@ -58,7 +58,7 @@ impl Budget {
 }
 
 impl Bucket {
-    /// No tokens, and none while those of another data set may be used.
+    /// An empty bucket, which stays empty while tokens of another data set may still be used.
     fn new(data_set: u64, now: u64) -> Self {
         Self {
             data_set,
@@ -121,7 +121,7 @@ impl Bucket {
         (granted, wait.max(pause).max(1))
     }
 
-    /// Forgets replicas that were last seen long ago, and times of the future: the clock was set back since.
+    /// Forgets replicas that were last seen long ago, and times in the future, which exist if the clock was set back.
     fn forget(&mut self, now: u64) {
         self.members
             .retain(|_, member| now < member.seen + millis(SHARE_MEMORY));
@@ -133,7 +133,7 @@ impl Bucket {
         }
     }
 
-    /// Adds what accumulated by the shares that were lent, as far as there was room.
+    /// Adds the tokens that accumulated from the lent shares, if there was room.
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     fn fill(&mut self, command: &TokenCommand, shares: f64, now: u64) {
         let lent = self.lent(now) / shares;
@@ -146,7 +146,7 @@ impl Bucket {
         self.counted = self.counted.max(now);
     }
 
-    /// Of how many shares the budget consists.
+    /// The number of shares of which the budget consists.
     fn shares(&self, members: usize, now: u64) -> u32 {
         let members = u32::try_from(members).expect("few replicas").max(1);
         if now < self.began + millis(SHARE_MEMORY) {

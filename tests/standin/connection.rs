@@ -1,4 +1,4 @@
-//! What one replica reaches the stand-in by: every operation, with the fault that was ordered for it.
+//! One replica's connection to the stand-in: every operation, with the fault that was set for it.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::{Fault, Operation, Shared, State, server::Server};
 
-/// What one replica reaches the server by. Clones are the same connection.
+/// One replica's connection to the server. Clones are the same connection.
 #[derive(Clone)]
 pub(crate) struct Connection {
     shared: Arc<Shared>,
@@ -27,15 +27,15 @@ pub(crate) struct Connection {
 #[derive(Default)]
 struct Link {
     is_cut: bool,
-    /// Whether what the stream says does not arrive.
+    /// Whether entries of the stream do not arrive.
     is_deaf: bool,
     fault: Option<Fault>,
-    /// The number of [`State::breaks`] when it connected.
+    /// The value of [`State::breaks`] when it connected.
     connected: Option<u64>,
 }
 
 impl State {
-    /// The fault of an operation; one that was ordered for the next comes first.
+    /// The fault of an operation; a fault set for the next operation comes first.
     fn fault_of(&mut self, operation: Operation, link: &Link) -> Option<Fault> {
         let ordered = self.next.iter().position(|(kind, _)| *kind == operation);
         let ordered = ordered.and_then(|number| self.next.remove(number));
@@ -55,7 +55,7 @@ impl Connection {
         }
     }
 
-    /// Cuts this replica off from the server, or connects the wire again.
+    /// Cuts this replica off from the server, or connects it again.
     pub(crate) fn cut(&self, is_cut: bool) {
         let mut link = self.lock();
         link.is_cut = is_cut;
@@ -64,13 +64,13 @@ impl Connection {
         self.shared.changed();
     }
 
-    /// From now on what the stream says does not arrive here, or does again; other operations succeed.
+    /// Whether entries of the stream fail to arrive here from now on; other operations succeed.
     pub(crate) fn deafen(&self, is_deaf: bool) {
         self.lock().is_deaf = is_deaf;
         self.shared.changed();
     }
 
-    /// From now on every operation of this connection ends like this; `None`: none.
+    /// Every operation of this connection ends like this from now on; `None` means no fault.
     pub(crate) fn set_fault(&self, fault: Option<Fault>) {
         let mut link = self.lock();
         if fault == Some(Fault::Unreachable) {
@@ -92,7 +92,7 @@ impl Connection {
 
     fn break_off<T>(&self) -> Result<T, BackendError> {
         self.lock().connected = None;
-        // A read of the stream that waits notices it.
+        // A waiting read of the stream notices the change.
         self.shared.changed();
         Err(BackendError::Unreachable)
     }
@@ -102,7 +102,7 @@ impl Connection {
         link.connected == Some(self.shared.lock().breaks) && !link.is_cut
     }
 
-    /// Runs an operation, with the fault that was ordered for it.
+    /// Runs an operation, with the fault that was set for it.
     async fn run<T: Send + 'static>(
         &self,
         operation: Operation,
@@ -140,7 +140,7 @@ impl Connection {
                     .lock()
                     .held
                     .push(Box::new(move |server: &mut Server, now| {
-                        // The caller may have given up; it takes effect all the same.
+                        // The caller may have given up; the operation still takes effect.
                         let _ = reply.send(command(server, now));
                     }));
                 replied.await.unwrap_or(Err(BackendError::Unreachable))
@@ -216,7 +216,7 @@ impl Connection {
             } else {
                 entries
             };
-            // A wire that became slow meanwhile delays what it says.
+            // If the connection became slow in the meantime, its reply is delayed.
             if is_slow && !entries.is_empty() {
                 self.released(releases).await?;
             }

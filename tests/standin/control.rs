@@ -1,4 +1,4 @@
-//! What a test does to the server behind the replicas' backs.
+//! What a test does to the server without the replicas' knowledge.
 
 use engage_bff::shared_tier::protocol::{BackendError, StreamEntry};
 
@@ -14,7 +14,7 @@ impl Server {
         }
     }
 
-    /// A replica connects to a server that accepts writes only.
+    /// Whether a replica that connects is accepted: only if the server accepts writes.
     pub(super) fn may_accept(&self) -> Result<(), BackendError> {
         match &self.refusal {
             Some(BackendError::ReadOnly) => Err(BackendError::ReadOnly),

@@ -1,4 +1,4 @@
-//! What flights do: they read, lease, store and release.
+//! The operations of flights: read, lease, store and release.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ type Outcome<T> = Result<T, BackendError>;
 pub(super) struct Contact {
     pub(super) generation: Option<Token>,
     pub(super) values: PartMap<Option<Value>>,
-    /// Until when the entity endpoint alone may fill each part.
+    /// For each part, until when only its entity endpoint may fill it.
     pub(super) entity_only: PartMap<u64>,
     pub(super) leases: PartMap<Vec<Lease>>,
     pub(super) ends: u64,
@@ -39,7 +39,7 @@ pub(super) struct Alias {
 #[derive(Clone, Copy)]
 pub(super) enum Leads {
     To(ContactName, Token),
-    /// To no contact, as of that number of negative invalidations.
+    /// Leads to no contact, as of this number of negative invalidations.
     Nowhere(u64),
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Lease {
 }
 
 impl Contact {
-    /// What a purge leaves: for what the entity endpoints alone may fill.
+    /// What remains after a purge: which parts only their entity endpoints may fill.
     pub(super) fn purged(&self) -> Self {
         Self {
             entity_only: self.entity_only,
@@ -133,7 +133,7 @@ impl Server {
             });
             reply.entity_only = remaining(&contact.entity_only, now);
         }
-        // What the call that resolves an alias could not fill does not count.
+        // Parts that the resolution of an alias could not fill do not count.
         let is_alias = matches!(command.subject, Subject::Alias(_));
         let is_left = |part| is_alias && !reply.entity_only[part].is_zero();
         let has_needed = command
@@ -167,7 +167,7 @@ impl Server {
         Ok(reply)
     }
 
-    /// The value of an alias, if it stands, whatever its age.
+    /// The value of an alias, if it is still valid, whatever its age.
     fn standing_alias(
         &self,
         id: EpochId,
@@ -186,7 +186,7 @@ impl Server {
         }
     }
 
-    /// The rest of the longest lease, except of the replica with that token.
+    /// The remaining time of the longest lease, without those of the replica with this token.
     fn longest_lease(
         &self,
         id: EpochId,
@@ -286,7 +286,7 @@ impl Server {
         Ok(reply)
     }
 
-    /// Stores what no entry since the lease names.
+    /// Stores the values that no entry since the lease covers.
     fn store_values(
         &mut self,
         id: EpochId,
@@ -386,7 +386,7 @@ impl Server {
                     },
                     value: value.stored(now),
                 });
-                // It does not stand if its contact was purged.
+                // The alias is not valid if its contact was purged.
                 let standing = self.standing_alias(id, name);
                 standing.and_then(|(contact, _)| contact.filter(|_| reply.alias.is_some()))
             }

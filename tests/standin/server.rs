@@ -28,7 +28,7 @@ type Outcome<T> = Result<T, BackendError>;
 pub(super) struct Server {
     /// Replaced by a restart and by a failover.
     pub(super) data_set: u64,
-    /// What every write fails with.
+    /// The error with which every write fails.
     pub(super) refusal: Option<BackendError>,
     pub(super) epoch: Option<Epoch>,
     pub(super) contacts: BTreeMap<(u64, [u8; 16]), Contact>,
@@ -38,7 +38,7 @@ pub(super) struct Server {
     /// When each was last seen.
     pub(super) replicas: HashMap<ReplicaId, u64>,
     pub(super) budgets: HashMap<[u8; 16], Budget>,
-    /// How seldom keys whose TTL has passed are dropped, in milliseconds; 0: at every operation.
+    /// The interval at which keys whose TTL has passed are dropped, in milliseconds; 0 means at every operation.
     pub(super) drops_every: u64,
     pub(super) next_drop: u64,
 }
@@ -63,7 +63,7 @@ impl Server {
         self.epoch.as_ref().map(|epoch| epoch.id.0)
     }
 
-    /// Fails unless it is the current epoch, of this data set.
+    /// Fails unless this is the current epoch, of this data set.
     pub(super) fn check(&self, id: EpochId) -> Outcome<&Epoch> {
         let current = self.epoch.as_ref();
         current
@@ -258,8 +258,8 @@ impl Server {
             .map_or(Position::START, Stream::last)
     }
 
-    /// Drops the keys whose TTL has passed, unless that is not due yet. Until then they count, but have no effect: all that
-    /// they hold has ended too.
+    /// Drops the keys whose TTL has passed, if that is due. Until then they are counted but have no effect, because
+    /// their contents have ended too.
     pub(super) fn drop_ended(&mut self, now: u64) {
         if self.drops_every > 0 {
             if now < self.next_drop {

@@ -1,4 +1,4 @@
-//! The log of invalidations: its positions as Redis gives them, its chain, and what each entry names.
+//! The stream of invalidations: its positions, as in Redis, its chain, and the subjects of each entry.
 
 use engage_bff::shared_tier::protocol::{
     AliasName, Covered, EntryContent, MAX_ENTRIES_SINCE, Position, StreamEntry, StreamLimits,
@@ -9,7 +9,7 @@ use super::server::millis;
 #[derive(Clone, Default)]
 pub(super) struct Stream {
     entries: Vec<Entry>,
-    /// The last position, also when its entry was trimmed.
+    /// The last position, even if its entry was trimmed.
     last: Position,
     ends: u64,
 }
@@ -24,7 +24,7 @@ pub(super) struct Entry {
 /// The entries since a position.
 pub(super) enum Chain<'a> {
     Whole(&'a [Entry]),
-    /// Some may be missing, or they are too many.
+    /// Entries may be missing, or there are too many.
     Broken,
 }
 
@@ -91,7 +91,8 @@ impl Stream {
         entries.map(|entry| entry.read.clone()).collect()
     }
 
-    /// What was appended since a lease was granted. Each entry must follow the one before, the first the position.
+    /// The entries appended since a lease was granted. Each entry must follow the previous one, and the first must
+    /// follow the position.
     pub(super) fn since(&self, position: Position) -> Chain<'_> {
         let from = self
             .entries
@@ -114,7 +115,7 @@ impl Stream {
         }
     }
 
-    /// Drops all entries but the newest few.
+    /// Drops all entries except the newest.
     pub(super) fn trim(&mut self, newest: usize) {
         let excess = self.entries.len().saturating_sub(newest);
         self.entries.drain(..excess);

@@ -1,4 +1,4 @@
-//! The stand-in's own tests: what the protocol says, and each fault.
+//! Tests of the stand-in itself: the protocol's promises, and each fault.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn offer(id: u64) -> EpochOffer {
     }
 }
 
-/// A token of a replica that has no other.
+/// A token of the replica with this number.
 fn of_replica(number: u64) -> Token {
     Token(number << 32)
 }
@@ -150,7 +150,7 @@ impl Bench {
         reply.expect("it is written")
     }
 
-    /// Connects anew, where the connection broke.
+    /// Connects again, if the connection broke, and opens the epoch.
     async fn epoch_after(&self) -> EpochId {
         self.one.connect().await.expect("it connects");
         self.one.open(offer(7)).await.expect("an epoch").id
@@ -465,7 +465,7 @@ async fn faults_lose_or_delay_what_they_say() {
         tokio::task::yield_now().await;
         assert_eq!(bench.standin.entries().len(), entries, "{fault:?}");
         if fault == Fault::SlowRequest {
-            // It takes effect all the same.
+            // The operation still takes effect.
             slow.abort();
         }
         bench.standin.release();

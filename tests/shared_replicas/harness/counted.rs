@@ -33,7 +33,7 @@ impl<B> Counted<B> {
         counts.get(operation).copied().unwrap_or_default()
     }
 
-    /// How often anything was tried that a request causes.
+    /// The number of attempted operations that requests caused.
     pub(crate) fn by_requests(&self) -> u64 {
         let of_requests = ["fetch", "store", "release", "invalidate", "advance", "peek"];
         of_requests

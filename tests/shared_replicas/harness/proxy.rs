@@ -1,4 +1,4 @@
-//! A replica's way to the server, which a test can cut, hang or slow down.
+//! A replica's connection to the server through a proxy, which a test can cut, hang or slow down.
 
 use std::{
     sync::{
@@ -23,27 +23,27 @@ use super::wait;
 /// What happens to bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// They pass.
+    /// The bytes are passed on.
     Open,
-    /// Connections end, new ones at once.
+    /// Connections are closed, new ones at once.
     Cut,
-    /// They wait, and so do connections.
+    /// Bytes wait, and so do new connections.
     Hung,
-    /// They pass after this time.
+    /// Bytes are passed on after this time.
     Slow(Duration),
 }
 
-/// The way.
+/// The proxy.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     target: Arc<AtomicU16>,
-    /// With the number of changes that ended connections.
+    /// The mode, and the number of changes that closed connections.
     mode: watch::Sender<(Mode, u64)>,
     task: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// A way to this port of this machine.
+    /// A proxy to this port of this machine.
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let own = listener.local_addr().expect("it is bound").port();
@@ -65,7 +65,7 @@ impl Proxy {
         });
     }
 
-    /// Leads to another server from now on; connections end.
+    /// Leads to another server from now on. Connections are closed.
     pub(crate) fn redirect(&self, port: u16) {
         self.target.store(port, Ordering::SeqCst);
         self.mode.send_modify(|(_, cuts)| *cuts += 1);

@@ -1,4 +1,4 @@
-//! One replica, with a runtime of its own: it can end as a process does that is killed.
+//! One replica, with its own runtime, so that it can end like a process that is killed.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ pub(crate) struct Replica {
     operations: SocketAddr,
     pub(crate) shared: SharedTier,
     pub(crate) backend: Arc<Counted<RedisBackend>>,
-    /// Its way to the server.
+    /// Its proxy to the server.
     pub(crate) way: Proxy,
     client: Client,
     shutdown: CancellationToken,
@@ -103,7 +103,7 @@ impl Replica {
         until(async || !self.shared.is_available()).await;
     }
 
-    /// What sends it requests.
+    /// The client that sends requests to it.
     pub(crate) fn client(&self) -> Client {
         self.client.clone()
     }
@@ -111,7 +111,7 @@ impl Replica {
     /// The processor time of its runtime.
     pub(crate) async fn processor_time(&self) -> Duration {
         let runtime = self.runtime.as_ref().expect("it runs");
-        // It has one thread.
+        // The runtime has one thread.
         let reading = runtime.spawn(async {
             let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
             let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
@@ -160,7 +160,7 @@ impl Replica {
         Answer::of(self.client.delete(url)).await.status
     }
 
-    /// Reports what the body says to have changed.
+    /// Reports the change in the body. Returns the status.
     pub(crate) async fn report(&self, body: &Value) -> u16 {
         let url = format!("http://{}/customer/changed", self.address);
         let request = self.client.post(url).body(body.to_string());
@@ -168,7 +168,7 @@ impl Replica {
         Answer::of(request.header("x-api-key", TILL)).await.status
     }
 
-    /// Purges what the body says.
+    /// Purges the target in the body. Returns the status.
     pub(crate) async fn purge_by(&self, body: &Value) -> u16 {
         let url = format!("http://{}/cache/purge", self.operations);
         let request = self.client.post(url).body(body.to_string());
@@ -185,7 +185,7 @@ impl Replica {
         ended.expect("requests in flight end");
     }
 
-    /// Ends it as SIGKILL does: nothing is finished and nothing is given up.
+    /// Ends it like SIGKILL: nothing is finished and no lease is given up.
     pub(crate) fn kill(mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

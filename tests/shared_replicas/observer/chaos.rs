@@ -13,17 +13,17 @@ use crate::{
 /// A way to fail, and to recover.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Disturbance {
-    /// It is killed, and starts without its keys.
+    /// It is killed, and starts again without its keys.
     RestartedEmpty,
-    /// It is killed, and starts with its keys.
+    /// It is killed, and starts again with its keys.
     RestartedWithKeys,
-    /// It is stopped, and goes on.
+    /// It is frozen, and runs again.
     Stopped,
-    /// It becomes a replica, and a primary again.
+    /// It becomes a replica, and then a primary again.
     ReadOnly,
-    /// It has too little memory, and evicts.
+    /// It has too little memory, and evicts keys.
     Evicting,
-    /// It has no memory, and evicts nothing.
+    /// It has too little memory, and evicts nothing.
     Full,
     /// It is flushed.
     Flushed,
@@ -72,7 +72,7 @@ impl Chaos {
         all
     }
 
-    /// Fails in this way and recovers.
+    /// Makes the server fail in this way, and recover.
     pub(super) async fn disturb(&mut self, how: Disturbance) {
         self.world.ledger.begin(format!("{how:?}"));
         let long = Duration::from_millis(self.random.u64(300..1800));
@@ -118,7 +118,7 @@ impl Chaos {
                     Disturbance::CutOff => Mode::Cut,
                     _ => Mode::Hung,
                 });
-                // Others go on, and this one distrusts its memory.
+                // The other replicas continue, and this one distrusts its memory.
                 wait(2 * long + Duration::from_secs(2)).await;
                 replica.way.set(Mode::Open);
             }
@@ -126,7 +126,7 @@ impl Chaos {
         for replica in &self.world.replicas {
             replica.until_available().await;
         }
-        // A time-out of one that is not known yet.
+        // Time for a time-out that has not been noticed yet.
         wait(Duration::from_millis(500)).await;
         for replica in &self.world.replicas {
             replica.until_available().await;

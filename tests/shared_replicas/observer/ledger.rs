@@ -1,4 +1,4 @@
-//! What was acknowledged when, when the server worked, and what was read.
+//! Records what was acknowledged when, when the server worked, and what was read.
 
 use std::{
     collections::BTreeMap,
@@ -13,21 +13,21 @@ use engage_bff::clock::{Clock, Tick};
 
 use crate::harness::wait;
 
-/// While the server works.
+/// The greatest age while the server works.
 const BOUND: Duration = Duration::from_secs(1);
-/// A replica trusts its memory for so long after the stream was cut.
+/// How long a replica may trust its memory after the stream was cut.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A pause of this process that is longer counts as a disturbance: nothing arrives within a second then.
+/// A longer pause of this process counts as a disturbance, because no message arrives within a second then.
 const STALL: Duration = Duration::from_millis(400);
 
-/// What changes of a contact.
+/// The changing data of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Field {
     Name,
     Points,
 }
 
-/// See the module.
+/// The record of the run.
 pub(super) struct Ledger {
     clock: Clock,
     fallback: Duration,
@@ -36,11 +36,11 @@ pub(super) struct Ledger {
 
 #[derive(Default)]
 struct State {
-    /// Versions and when they were acknowledged, in that order.
+    /// For each contact and field, the versions and the times at which they were acknowledged, in order.
     acknowledged: BTreeMap<(usize, Field), Vec<(u64, Tick)>>,
-    /// When the server did not work for all replicas, and what happened; the last may not have ended.
+    /// The periods in which the server did not work for all replicas, with the cause. The last one may not have ended.
     disturbed: Vec<(Tick, Tick, String)>,
-    /// What was read while the server worked, and while it did not: reads, old ones within the bound, the worst age.
+    /// The reads while the server worked, and while it did not: all reads, old ones within the bound, the greatest age.
     tallies: [Tally; 2],
     violations: Vec<String>,
     failures: Vec<String>,
@@ -77,7 +77,7 @@ impl Ledger {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An invalidation of what was before this version was acknowledged now.
+    /// Records that an invalidation of everything before this version was acknowledged now.
     pub(super) fn acknowledge(&self, contact: usize, field: Field, version: u64) {
         let now = self.clock.tick();
         let mut state = self.state();
@@ -88,13 +88,13 @@ impl Ledger {
             .push((version, now));
     }
 
-    /// From now on the server may not work for all replicas.
+    /// Records that the server may not work for all replicas from now on.
     pub(super) fn begin(&self, what: String) {
         let now = self.clock.tick();
         self.state().disturbed.push((now, Tick::END, what));
     }
 
-    /// From now on it works again.
+    /// Records that it works again from now on.
     pub(super) fn end(&self) {
         let now = self.clock.tick();
         let mut state = self.state();
@@ -104,7 +104,7 @@ impl Ledger {
         }
     }
 
-    /// Notes when this process itself, with all its replicas, did not run.
+    /// Records when this process itself, with all its replicas, did not run.
     pub(super) async fn note_stalls(&self, is_over: &AtomicBool) {
         while !is_over.load(Ordering::Relaxed) {
             let before = self.clock.tick();
@@ -117,7 +117,7 @@ impl Ledger {
         }
     }
 
-    /// A replica has just been cut off, by a time-out on a busy machine.
+    /// Records that a time-out on a busy machine has just cut off a replica.
     pub(super) fn note_cut_off(&self) {
         let now = self.clock.tick();
         let mut state = self.state();
@@ -131,12 +131,12 @@ impl Ledger {
         }
     }
 
-    /// What a read returned that has just ended.
+    /// Records the result of a read that has just ended.
     pub(super) fn read(&self, seen: Seen) {
         let now = self.clock.tick();
         let mut state = self.state();
         let newer = state.acknowledged.get(&(seen.contact, seen.field));
-        // The one that was acknowledged first of those that are newer.
+        // The earliest acknowledged of the newer versions.
         let newer = newer.into_iter().flatten();
         let newer = newer.filter(|(version, at)| *version > seen.version && *at <= seen.asked);
         let missed = newer.min_by_key(|(_, at)| *at).copied();
@@ -174,7 +174,7 @@ impl Ledger {
         *state.statuses.entry(status.to_owned()).or_default() += 1;
     }
 
-    /// A request was not answered as it should be.
+    /// Records that a request was not answered as it should be.
     pub(super) fn fail(&self, what: &str) {
         let now = self.clock.tick();
         let mut state = self.state();
@@ -185,7 +185,7 @@ impl Ledger {
         state.failures.push(format!("{during}: {what}"));
     }
 
-    /// Prints what was read, and fails if something was too old or missing.
+    /// Prints the reads, and fails if something was too old or missing.
     pub(super) fn report(&self) {
         let state = self.state();
         for (when, tally) in ["while the server worked", "while it did not"]

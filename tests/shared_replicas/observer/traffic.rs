@@ -1,4 +1,4 @@
-//! Those who read, and those who change.
+//! The tasks that read and the tasks that change contacts.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::harness::{Answer, wait};
 
-/// Between attempts to deliver or to purge, at first and at most.
+/// The pause between attempts to deliver or to purge: the first and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -35,7 +35,7 @@ impl Traffic {
         self.world.is_over.load(Ordering::Relaxed)
     }
 
-    /// Some contact; the first ones more often.
+    /// A random contact; the first ones more often.
     fn contact(&mut self) -> usize {
         let people = self.world.people.len();
         let most = self.random.usize(1..=people);
@@ -98,7 +98,7 @@ impl Traffic {
         Some((name, points))
     }
 
-    /// Changes until it is over, once for so many reads of all readers.
+    /// Makes changes until the run is over, one for this many reads of all readers.
     pub(super) async fn change(mut self, pause: Duration, reads: usize) {
         while !self.is_over() {
             let (done, read) = (&self.world.changes, &self.world.reads);
@@ -143,10 +143,10 @@ impl Traffic {
         }
     }
 
-    /// Gives fields of a contact a new version, greater than all before.
+    /// Gives fields of a contact a new version, greater than all earlier ones.
     fn set(&self, contact: usize, fields: &[Field]) -> u64 {
         let (id, _) = &self.world.people[contact];
-        // Under one lock: versions become visible in order.
+        // Under one lock, so that versions become visible in order.
         let mut last = VERSIONS.lock().expect("no panic");
         *last += 1;
         let mut editor = self.world.engage.contact(id);
@@ -166,14 +166,14 @@ impl Traffic {
         self.world.changes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Waits before the next attempt. Not always for so short a time: each attempt overtakes the calls about the contact at
-    /// one replica, and a reader gives up who is overtaken a dozen times.
+    /// Waits before the next attempt, longer each time: each attempt overtakes the calls about the contact at one
+    /// replica, and a read that is overtaken a dozen times gives up.
     async fn wait_longer(&mut self, pause: &mut Duration) {
         wait(pause.mul_f64(0.5 + self.random.f64())).await;
         *pause = (*pause * 2).min(LONGEST_PAUSE);
     }
 
-    /// Delivers a webhook until it is accepted, as its sender does.
+    /// Delivers a webhook until it is accepted, as Engage's sender does.
     async fn deliver(&mut self, event: &str, id: &str) {
         let signed = self.world.engage.webhook(event, id);
         let mut pause = FIRST_PAUSE;
@@ -202,7 +202,7 @@ impl Traffic {
     }
 }
 
-/// Of all contacts.
+/// The last version of all contacts.
 static VERSIONS: std::sync::Mutex<u64> = std::sync::Mutex::new(1_000_000);
 
 fn version_of_name(answer: &Answer) -> u64 {
@@ -215,7 +215,7 @@ fn version_of_name(answer: &Answer) -> u64 {
 
 fn version_of_points(answer: &Answer) -> u64 {
     let balance: Value = answer.at("/points/balance");
-    // What contacts have at first is less than the first version.
+    // The initial values of contacts are less than the first version.
     balance
         .as_u64()
         .filter(|&version| version > 1_000_000)

@@ -1,4 +1,4 @@
-//! A server and a stand-in that get the same operations.
+//! A server and a stand-in that receive the same operations.
 
 use std::time::Duration;
 
@@ -35,9 +35,9 @@ const LIMITS: StreamLimits = StreamLimits { keep: DAY };
 /// One of the two.
 struct Side<B> {
     backend: B,
-    /// The positions of the entries that are known, with their epochs, in their order.
+    /// The positions of the known entries, with their epochs, in order.
     positions: Vec<(EpochId, Position)>,
-    /// An hour before it began: requests are made from then on.
+    /// A time an hour before the start, from which the times of requests are counted.
     base: u64,
 }
 
@@ -46,7 +46,7 @@ struct Lease {
     subject: Subject,
     token: Token,
     fetched: PartSet,
-    /// Of the server and of the stand-in.
+    /// The grants of the server and of the stand-in.
     grants: [Grant; 2],
     epoch: EpochId,
 }
@@ -84,7 +84,7 @@ impl<B: Backend> Side<B> {
         (open.id, open.wrapped_secret)
     }
 
-    /// The number of a position among those that are known; it becomes known.
+    /// The number of a position among the known ones. An unknown position becomes known.
     fn number(&mut self, epoch: EpochId, position: Position) -> usize {
         if position == Position::START {
             return usize::MAX;
@@ -329,7 +329,7 @@ impl<'a> Both<'a> {
                     stream: LIMITS,
                 };
                 if *is_due {
-                    // A heartbeat is due, and no replica is alive for longer than a moment.
+                    // A heartbeat is due, and replicas count as alive only for a moment.
                     let clock = Clock::system();
                     clock
                         .sleep_until(clock.tick() + Duration::from_millis(8))
@@ -408,7 +408,7 @@ impl<'a> Both<'a> {
             max_alias_age: age(*accepts_alias),
             waits: *waits,
             lease: LeaseOffer {
-                // Of a few replicas.
+                // The token of one of a few replicas.
                 token: Token((unique() % 3) << 32 | unique()),
                 busy: hour(*is_long),
             },
@@ -446,7 +446,7 @@ impl<'a> Both<'a> {
         };
         let is_alias = matches!(lease.subject, Subject::Alias(_));
         let about = match lease.subject {
-            // Only an identifier leads nowhere.
+            // Only an identifier can lead to no contact.
             Subject::Contact(name) => Some(name),
             Subject::Alias(_) => about.map(contact),
         };

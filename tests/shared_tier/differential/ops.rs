@@ -1,9 +1,9 @@
-//! The operations. Numbers of leases and entries are taken modulo how many there are.
+//! The operations. Numbers of leases and entries are taken modulo the number of existing ones.
 
 use engage_bff::domain::{Part, PartSet};
 use proptest::{prelude::*, sample::select};
 
-/// What is looked up: two contacts and two aliases.
+/// The subject of a look-up: two contacts and two aliases.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Name {
     Contact(u8),
@@ -16,7 +16,7 @@ pub(super) enum Op {
         name: Name,
         needed: PartSet,
         fetched: PartSet,
-        /// The parts of which any age is accepted; of the others none.
+        /// The parts for which any age is accepted; for the others, none is.
         accepted: PartSet,
         accepts_alias: bool,
         waits: bool,
@@ -24,13 +24,13 @@ pub(super) enum Op {
     },
     Store {
         lease: usize,
-        /// The contact; `None`: a negative value.
+        /// The contact; `None` for a negative value.
         contact: Option<u8>,
         has_alias: bool,
         parts: PartSet,
         from_overview: PartSet,
         entity_only: PartSet,
-        /// How much later than the first it was requested.
+        /// How much later than the first request it was requested.
         later: u64,
     },
     Release(usize),
@@ -50,7 +50,7 @@ pub(super) enum Op {
     },
     Peek(Name),
     Rewrap(bool),
-    /// From now on operations name an epoch that has ended, or the current one again.
+    /// From now on operations use an epoch that has ended, or the current one again.
     UseEpoch(bool),
     EvictStream,
     EvictEpoch,
@@ -99,7 +99,7 @@ fn parts() -> impl Strategy<Value = PartSet> {
 
 fn fetch() -> impl Strategy<Value = Op> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    // A call fetches something.
+    // A call fetches at least one part.
     let fetched = parts().prop_map(|parts| {
         if parts.is_empty() {
             Part::Profile.into()

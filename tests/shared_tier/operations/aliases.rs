@@ -1,4 +1,4 @@
-//! Aliases: what leads to a contact, and what to none.
+//! Aliases: those that lead to a contact, and negative values.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ async fn a_purge_ends_every_alias_of_its_contact() {
     tier.fill_alias(ANNAS_MAIL, ANNA).await;
     tier.invalidate(purge(ANNA)).await;
     assert!(is_leased(&tier).await);
-    // The contact's next generation is another.
+    // The contact's next generation has another name.
     tier.fill(ANNA, "new").await;
     assert!(is_leased(&tier).await);
     let peeked = tier.peek(ALIAS).await;
@@ -232,7 +232,7 @@ async fn an_alias_needs_no_part_that_its_call_could_not_fill() {
     assert_eq!(reply.outcome, FetchOutcome::Served);
     assert!(reply.alias.is_some() && reply.parts[Part::Points].is_none());
     assert!(reply.entity_only[Part::Points] > Duration::ZERO);
-    // By the contact it is needed, and so is what is only old.
+    // A flight for the contact itself needs the part. A flight by the alias needs a part that is only too old.
     let reply = tier.fetch(fetch(Subject::Contact(ANNA))).await;
     assert_leased(&reply);
     let mut command = fetch(ALIAS);

@@ -46,7 +46,7 @@ fn server_time(tier: &Tier) -> u64 {
     number(&time[0]) * 1000 + number(&time[1]) / 1000
 }
 
-/// The same, of a replica that lends its share for five seconds.
+/// The same for a replica that lends its share for five seconds.
 fn lends(tier: &Tier, replica: ReplicaId) -> TokenCommand {
     TokenCommand {
         lent_until: ServerTime(server_time(tier) + 5000),
@@ -54,7 +54,7 @@ fn lends(tier: &Tier, replica: ReplicaId) -> TokenCommand {
     }
 }
 
-/// One token in ten seconds: none is added during a test.
+/// One token in ten seconds, so that none is added during a test.
 fn slow(tier: &Tier, replica: ReplicaId) -> TokenCommand {
     TokenCommand {
         rate: 0.1,
@@ -67,7 +67,7 @@ async fn lease(tier: &Tier, command: TokenCommand) -> TokenReply {
     reply.expect("a working server")
 }
 
-/// A server where these replicas lend their shares, and all tokens that there may be at once are there.
+/// A server where these replicas lend their shares and the bucket is full.
 async fn full(replicas: &[ReplicaId]) -> Tier {
     let tier = Tier::start().await;
     for _ in 0..2 {
@@ -92,7 +92,7 @@ fn set(tier: &Tier, field: &str, value: &str) {
     tier.server.command(&words);
 }
 
-/// Tries until it takes much less time than tokens are valid, even if the machine stops meanwhile.
+/// Repeats the attempt until it takes much less time than tokens are valid, in case the machine pauses.
 async fn promptly<T>(attempt: impl AsyncFn(Tier) -> T, replicas: &[ReplicaId]) -> T {
     let clock = Clock::system();
     loop {
@@ -149,7 +149,7 @@ async fn no_more_is_granted_than_wanted_and_the_rest_stays() {
 async fn tokens_that_are_given_back_are_leased_again() {
     let granted = async |tier: Tier| {
         let mut granted = vec![lease(&tier, lends(&tier, REPLICA)).await.granted];
-        // Six are held at first. What was never leased is not given back.
+        // Six are held at first. Tokens that were never leased can't be given back.
         for (held, returned) in [(6, 4), (3, 100)] {
             let returns = TokenCommand {
                 wanted: 0,
@@ -171,7 +171,7 @@ async fn tokens_that_may_be_used_leave_no_room() {
     assert_eq!(lease(&tier, lends(&tier, REPLICA)).await.granted, 10);
     wait(Duration::from_millis(30)).await;
     assert_eq!(lease(&tier, lends(&tier, OTHER)).await.granted, 0);
-    // They are reported used: what accumulates now has room.
+    // They are reported as used, so new tokens have room.
     let used = TokenCommand {
         wanted: 0,
         ..lends(&tier, REPLICA)
@@ -179,7 +179,7 @@ async fn tokens_that_may_be_used_leave_no_room() {
     lease(&tier, used).await;
     wait(Duration::from_millis(30)).await;
     assert_eq!(lease(&tier, lends(&tier, OTHER)).await.granted, 10);
-    // These are never reported, and lapse.
+    // These are never reported and lapse.
     wait(TOKEN_LEASE).await;
     assert_eq!(lease(&tier, lends(&tier, REPLICA)).await.granted, 0);
     wait(Duration::from_millis(30)).await;
@@ -210,13 +210,13 @@ async fn a_command_that_was_overtaken_changes_nothing() {
 async fn a_share_that_is_not_lent_is_granted_nothing() {
     let tier = full(&[REPLICA]).await;
     assert_eq!(lease(&tier, command(OTHER)).await.granted, 0);
-    // Such a time was reckoned by another clock.
+    // This time is so far in the future that it comes from another clock.
     let far = TokenCommand {
         lent_until: ServerTime(server_time(&tier) + 60_000),
         ..command(OTHER)
     };
     assert_eq!(lease(&tier, far).await.granted, 0);
-    // What is left is the other half.
+    // The other half is left.
     assert_eq!(lease(&tier, lends(&tier, REPLICA)).await.granted, 5);
 }
 
@@ -267,9 +267,9 @@ async fn a_restart_with_its_keys_empties_the_budget_but_keeps_a_pause() {
     assert!(reply.pause.expect("it lasts") > 57 * SECOND);
 }
 
-/// How many replicas there are, and of how many shares the budget fills by one.
+/// The number of replicas, and the number of shares of which the budget grows by one.
 async fn shares(tier: &Tier, known_replicas: u32) -> (u32, u64) {
-    // An empty budget: the next token takes a minute with all shares.
+    // The budget is empty: the next token takes a minute with all shares.
     set(tier, "tokens", "0");
     let command = TokenCommand {
         rate: 1.0 / 60.0,
@@ -278,7 +278,7 @@ async fn shares(tier: &Tier, known_replicas: u32) -> (u32, u64) {
         ..lends(tier, REPLICA)
     };
     let reply = lease(tier, command).await;
-    // A little may have accumulated.
+    // A small amount may have accumulated.
     (reply.replicas, reply.wait.as_secs().div_ceil(60))
 }
 
@@ -309,7 +309,7 @@ async fn a_replica_that_leaves_leaves_its_share_and_tokens() {
         };
         let reply = lease(&tier, leaves).await;
         assert_eq!(reply.granted, 0);
-        // Otherwise the greatest number known counts.
+        // Otherwise the greatest known number counts.
         let began = server_time(&tier) - 601_000;
         set(&tier, "began", &began.to_string());
         let reply = lease(&tier, slow(&tier, REPLICA)).await;
@@ -322,7 +322,7 @@ async fn a_replica_that_leaves_leaves_its_share_and_tokens() {
 async fn after_a_flush_the_replicas_known_before_count_for_a_while() {
     let tier = Tier::start().await;
     assert_eq!(shares(&tier, 4).await, (4, 4));
-    // Another one knows less.
+    // Another replica knows of fewer replicas.
     assert_eq!(shares(&tier, 2).await, (4, 4));
     tier.server.flush();
     assert_eq!(shares(&tier, 2).await, (2, 2));
@@ -345,11 +345,11 @@ async fn a_clock_that_was_set_back_stops_the_budget_for_a_moment_only() {
     assert_eq!(lease(&tier, lends(&tier, REPLICA)).await.granted, 10);
 }
 
-/// A replica that keeps the rules, and otherwise behaves as it likes.
+/// A replica that follows the rules and otherwise behaves at random.
 struct Client {
     clock: Clock,
     random: fastrand::Rng,
-    /// How many tokens are held, and until when.
+    /// The held tokens, and until when they are valid.
     tokens: Vec<(u32, Tick)>,
     calls: Vec<Tick>,
 }
@@ -360,7 +360,7 @@ impl Client {
         valid.map(|(tokens, _)| tokens).sum()
     }
 
-    /// Calls with all tokens that are valid.
+    /// Makes calls with all tokens that are valid.
     fn spend(&mut self) {
         let now = self.clock.tick();
         for _ in 0..self.held(now) {
@@ -372,7 +372,7 @@ impl Client {
     async fn step(&mut self, tier: &Tier, replica: ReplicaId) {
         match self.random.u8(0..4) {
             0 => self.spend(),
-            // As late as it may.
+            // As late as allowed.
             1 => {
                 if let Some((_, until)) = self.tokens.first() {
                     let left = until.since(self.clock.tick());

@@ -1,4 +1,4 @@
-//! Epochs: how they begin and end, and that nothing survives its own.
+//! Epochs: how they begin and end, and that no data survives its epoch.
 
 use engage_bff::{
     domain::Part,
@@ -15,7 +15,7 @@ use crate::{
 
 const CONTACT: Subject = Subject::Contact(ANNA);
 
-/// Every operation of an epoch that is not the current one fails.
+/// Asserts that every operation fails in an epoch that is not the current one.
 async fn expect_ended(tier: &Tier, lease: crate::harness::Lease) {
     let (backend, epoch) = (&tier.backend, tier.epoch);
     let ended = Some(BackendError::Epoch);
@@ -211,7 +211,7 @@ async fn a_sweep_removes_the_keys_of_an_ended_epoch_but_its_stream() {
         .expect("it ends");
     tier.reopen().await;
     tier.fill(ANNA, "kept").await;
-    // 701 contacts, an alias, the marks.
+    // 701 contacts, an alias, and the marks.
     assert_eq!(tier.backend.sweep(ended).await, Ok(703));
     assert_eq!(tier.backend.sweep(ended).await, Ok(0));
     assert_eq!(tier.backend.sweep(EpochId(unique())).await, Ok(0));

@@ -1,4 +1,4 @@
-//! A server that evicts keys while flights are in the air: what was acknowledged as invalid is never served again.
+//! A server that evicts keys while flights are running: data that was acknowledged as invalid is never served again.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ async fn evicted_marks_are_noticed() {
     };
     let reply = tier.store(overview.clone()).await;
     assert_eq!(reply.stored, PartSet::of(&[Part::Audiences]));
-    // A mark of another contact begins a new set; this one is not sure for as long.
+    // A mark of another contact begins a new set, after which it is uncertain whether this contact had marks.
     tier.invalidate(parts_of(crate::harness::BERT, &[Part::Profile]))
         .await;
     let reply = tier.store(overview).await;
@@ -58,15 +58,15 @@ async fn evicted_marks_that_have_ended_do_not_matter() {
     assert_eq!(tier.peek(CONTACT).await.entity_only, PartMap::default());
 }
 
-/// What Engage has and what was acknowledged, by contact.
+/// For each contact, Engage's data and what was acknowledged.
 #[derive(Clone, Copy, Default)]
 struct Truth {
     /// Raised by each change, before its invalidation.
     version: u32,
     /// The version as of the last acknowledged invalidation.
     acknowledged: u32,
-    /// The version that the overview returns: it is late by more than the test lasts. A new epoch has no marks of the
-    /// one before, whose contacts had other names; replicas know those themselves, so this is then the current version.
+    /// The version that the overview returns. Its lag is longer than the test. A new epoch has no marks of the previous
+    /// one, whose contacts had other names; replicas know those marks themselves, so this becomes the current version.
     overview: u32,
 }
 
@@ -74,7 +74,7 @@ struct World {
     tier: Tier,
     random: fastrand::Rng,
     truth: HashMap<u8, Truth>,
-    /// Flights in the air: the contact, the lease, and what Engage returned.
+    /// The running flights: the contact, the lease, and Engage's response.
     flights: Vec<(u8, Lease, u32, bool)>,
     served: u32,
 }
@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    /// Whether it was done; if the epoch was evicted, the next one begins.
+    /// The result if the operation succeeded. If the epoch was evicted, begins the next one.
     async fn done<T>(&mut self, result: Result<T, BackendError>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    /// The contact changes, and Engage's webhook arrives.
+    /// Changes the contact and applies Engage's webhook.
     async fn change(&mut self, contact: u8) {
         let truth = self.truth.entry(contact).or_default();
         truth.version += 1;
@@ -137,7 +137,7 @@ impl World {
             )
         };
         let result = self.tier.backend.invalidate(self.tier.epoch, command).await;
-        // The end of the epoch drops everything, and so invalidates too.
+        // The end of the epoch drops everything, so it invalidates as well.
         self.done(result).await;
         self.truth.entry(contact).or_default().acknowledged = version;
     }

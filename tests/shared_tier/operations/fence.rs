@@ -1,4 +1,4 @@
-//! What a store refuses: what an invalidation since its lease covers, and everything if that can't be known.
+//! What a store refuses: the parts that an invalidation since its lease covers, or everything if that can't be known.
 
 use engage_bff::{
     domain::{Part, PartSet},
@@ -59,7 +59,7 @@ async fn a_lease_after_the_invalidation_stores_everything() {
     tier.invalidate(parts_of(ANNA, &[Part::Points])).await;
     assert_eq!(tier.served(ANNA).await.len(), 4);
     tier.lease(Subject::Contact(BERT)).await;
-    // The values that stayed were requested in the same millisecond, or before.
+    // The remaining values were requested in the same millisecond or before.
     crate::harness::wait(std::time::Duration::from_millis(2)).await;
     assert_eq!(tier.fill(ANNA, "new").await.stored, PartSet::ALL);
 }

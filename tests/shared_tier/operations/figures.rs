@@ -1,4 +1,4 @@
-//! What the scripts cost the server, and a contact in memory. Prints; asserts nothing about time.
+//! Measures what the scripts and a contact cost the server. Prints figures; asserts nothing about time.
 
 use engage_bff::{
     domain::PartMap,
@@ -20,8 +20,8 @@ fn kilobytes(mut command: StoreCommand) -> StoreCommand {
     command
 }
 
-/// Prints what the server needs for each script since the last time: elapsed, and of its processor with all that is around
-/// the script.
+/// Prints the server's cost of each script since the last reset: elapsed time, and processor time including everything
+/// around the script.
 fn print(tier: &Tier, what: &str) {
     let stats = tier.server.info("commandstats", "cmdstat_evalsha");
     let stats = stats.expect("it ran scripts");
@@ -46,7 +46,7 @@ thread_local! {
     static STARTED: std::cell::Cell<f64> = const { std::cell::Cell::new(0.0) };
 }
 
-/// The seconds of processor since the last reset.
+/// The processor time since the last reset, in seconds.
 fn processor(tier: &Tier) -> f64 {
     let of = |field| -> f64 {
         let text = tier.server.info("cpu", field).expect("it is counted");

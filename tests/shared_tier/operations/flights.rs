@@ -82,7 +82,7 @@ async fn a_replica_does_not_wait_for_its_own_lease() {
             let reply = tier.fetch(own.clone()).await;
             assert_leased(&reply);
         }
-        // Each is given up by itself.
+        // Each lease is given up separately.
         let release = ReleaseCommand {
             subject,
             token: first.lease.token,
@@ -126,7 +126,7 @@ async fn a_flight_that_does_not_wait_is_granted_a_lease_too() {
         tier.store(store(second, ANNA, "second")).await.stored,
         PartSet::ALL
     );
-    // Of two requests in the same millisecond the first stored stays.
+    // Of two requests in the same millisecond, the one stored first stays.
     let first = StoreCommand {
         requested_at: ServerTime(first.at.0 - 1),
         ..store(first, ANNA, "first")
@@ -176,7 +176,7 @@ async fn many_leases_of_one_contact_do_not_pile_up() {
     let key = tier.contact_key(ANNA);
     let size = tier.server.command(&[b"HSTRLEN", &key[..], b"l"]);
     assert!(matches!(size, redis::Value::Int(1..=600)), "{size:?}");
-    // One that was pushed out may still store.
+    // A lease that was pushed out may still store.
     assert_eq!(
         tier.store(store(leases[0], ANNA, "x")).await.stored,
         PartSet::ALL

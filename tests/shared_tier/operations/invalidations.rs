@@ -15,7 +15,7 @@ use crate::harness::{
 };
 
 const CONTACT: Subject = Subject::Contact(ANNA);
-/// What is left of [`LAG`] during a test, at least.
+/// The least time that is left of [`LAG`] during a test.
 const ALMOST_LAG: Duration = Duration::from_secs(LAG.as_secs() - 1);
 const MESSAGE: MessageName = MessageName(*b"a message's name");
 

@@ -1,4 +1,4 @@
-//! Servers that refuse something, and what is left on them.
+//! Servers that refuse operations, and the keys that are left on them.
 
 use engage_bff::{
     domain::{Part, PartSet},
@@ -16,7 +16,7 @@ use crate::harness::{
 
 const CONTACT: Subject = Subject::Contact(ANNA);
 
-/// The rule in the documentation of `shared_tier::redis`.
+/// The access rule in the documentation of `shared_tier::redis`.
 fn documented_rule() -> Vec<String> {
     let source = include_str!("../../../src/shared_tier/redis.rs");
     let start = source.find("ACL SETUSER").expect("it is documented");
@@ -178,7 +178,7 @@ async fn the_documented_rights_contain_nothing_unneeded() {
     let commands: Vec<_> = rule.iter().filter(|word| word.starts_with('+')).collect();
     assert!(commands.len() > 20);
     for command in commands {
-        // For checks of the connection.
+        // Used by checks of the connection.
         if command == "+ping" {
             continue;
         }
@@ -290,7 +290,7 @@ async fn a_read_only_server_changes_nothing() {
     tier.fill(ANNA, "data").await;
     let lease = tier.lease(CONTACT).await;
     let primary = crate::redis_server::RedisServer::start();
-    // It keeps its keys: the other one does not answer.
+    // It keeps its keys, because the primary does not answer.
     let port = primary.port().to_string();
     primary.freeze();
     tier.server.command(&["REPLICAOF", "127.0.0.1", &port]);

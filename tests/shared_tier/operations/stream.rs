@@ -1,4 +1,4 @@
-//! The stream: what is read, in which order, and how readers notice what is missing.
+//! The stream: the order in which entries are read, and how readers notice missing ones.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use engage_bff::{
 
 use crate::harness::{ANNA, HOUR, REPLICA, SECOND, Tier, advance, beat, nothing, parts_of, wait};
 
-/// Whether each entry leads to the next.
+/// Whether each entry refers to the previous one.
 fn is_chained(entries: &[StreamEntry]) -> bool {
     entries
         .windows(2)
@@ -177,7 +177,7 @@ async fn heartbeats_of_all_replicas_are_one_entry_each_interval() {
     assert_eq!(tier.entries(first.last).await, []);
 }
 
-/// The same command of another replica.
+/// The same command, sent by another replica.
 struct BeatOf(engage_bff::shared_tier::protocol::BeatCommand);
 
 impl BeatOf {
@@ -216,7 +216,7 @@ async fn old_entries_are_dropped_about_after_their_time() {
     }
     wait(Duration::from_millis(320)).await;
     tier.invalidate(command.clone()).await;
-    // Whole nodes of a hundred are dropped.
+    // The server drops whole nodes of a hundred entries.
     let left = tier.entries(Position::START).await;
     assert!(left.len() <= 110, "{}", left.len());
     assert_ne!(left[0].previous, Position::START);

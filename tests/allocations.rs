@@ -1,5 +1,5 @@
-//! How much an answer from memory allocates: a fixed handful of small pieces, and nothing that grows with the answer.
-//! Counted is everything that the service and a caller that allocates nothing do on one thread.
+//! The allocations of a response from memory: a fixed number of small ones, and none that grows with the response.
+//! Counts all allocations on one thread of the service and of a caller that allocates nothing itself.
 
 #[path = "../benches/shared/peer.rs"]
 mod peer;
@@ -18,13 +18,13 @@ use self::{
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// How often each is asked, so that what is only allocated now and then shows as less than one of them.
+/// How often each request is sent, so that an occasional allocation shows as less than one per request.
 const TIMES: usize = 200;
-/// How many times that is measured; the least counts.
+/// How often the measurement is repeated; the least value counts.
 const ROUNDS: usize = 10;
 const HIT: &str = "cache-status: engage-bff; hit";
 
-/// One kind of answer, and what giving it took.
+/// A kind of response, and its allocations.
 struct Kind {
     name: &'static str,
     body: usize,
@@ -32,10 +32,11 @@ struct Kind {
     bytes: u64,
 }
 
-/// The name, the request, the status of the answer and what its head says. Short and long are alike but for the answer.
+/// Name, request, expected status and expected text in the head. The short and the long kinds differ only in the
+/// response.
 fn kinds(etag: &str) -> [(&'static str, String, &'static str, &'static str); 7] {
     const GZIP: &str = "content-encoding: gzip";
-    // Nothing but this header keeps a request from being answered without hyper.
+    // Only this header keeps the request from being answered without hyper.
     const BY_HYPER: &str = "Cache-Control: max-age=3600\r\n";
     let known = format!("If-None-Match: {etag}\r\n");
     let (short, long) = ("&parts=vouchers", "&parts=promotions");
@@ -66,7 +67,7 @@ fn measured(runtime: &Runtime) -> Result<Vec<Kind>, Failure> {
             Peer::warm(stream, request.into_bytes(), status, mark).await
         })
     };
-    // A contact requested by another alias is fetched once more: from now on its record stays.
+    // A contact requested by another alias is fetched once more; after that its record stays.
     connect(get("", ""), "200", HIT)?;
     let first = connect(get("", ""), "200", HIT)?.first;
     let etag = first.field("etag").ok_or("no ETag")?.to_owned();
@@ -82,7 +83,7 @@ fn measured(runtime: &Runtime) -> Result<Vec<Kind>, Failure> {
     let measured = connected.map(|connected: Result<(&str, Peer), Failure>| {
         let (name, mut peer) = connected?;
         runtime.block_on(peer.ask(TIMES))?;
-        // What else runs on the thread now and then, more so on a busy machine, only adds.
+        // Other work on the thread, more of it on a busy machine, can only add allocations.
         let mut least = (u64::MAX, u64::MAX);
         for _ in 0..ROUNDS {
             let mut asked = Ok(());
@@ -135,7 +136,7 @@ fn an_answer_from_memory_allocates_a_few_small_things_whatever_its_length() {
     else {
         panic!("eight kinds");
     };
-    // The look-up's own copies of the address: the identifier, and the key of the index.
+    // The look-up copies the address twice: for the identifier and for the key of the alias index.
     assert!(everything.count <= 3 && everything.bytes <= 320);
     for other in [nothing_new, gzip] {
         assert_eq!(other.count, everything.count);
@@ -158,6 +159,6 @@ fn an_answer_from_memory_allocates_a_few_small_things_whatever_its_length() {
         assert!(long.bytes <= short.bytes + 20, "{}", long.name);
     }
     assert!(long_by_hyper.count <= 24, "{}", long_by_hyper.count);
-    // The digest's text and what formats the event.
+    // The digest's text, and the formatting of the event.
     assert!(access_log.count <= everything.count + 4);
 }

@@ -58,7 +58,7 @@ fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(owned).collect()
 }
 
-/// The configuration of that file, under that environment.
+/// The configuration from that file and that environment.
 fn load(file: &str, pairs: &[(&str, &str)]) -> Result<Config, Mistakes> {
     let file = temp_file(file);
     Config::load(Some(file.path()), &environment(pairs))

@@ -1,4 +1,5 @@
-//! The files in `deploy` against each other and against the documents: alerts, their runbooks and tests, the dashboard.
+//! The files in `deploy`, compared with each other and with the documents: alerts, their runbooks and tests, the
+//! dashboard.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-/// Where the rules say that the runbooks are published.
+/// The address at which the rules expect the runbooks to be published.
 const RUNBOOKS: &str = "https://example.com/engage-bff/docs/RUNBOOKS.md#";
 /// What each selector of the dashboard must contain, so that its variables apply.
 const VARIABLES: &str = r#"{job=~"$job", instance=~"$instance""#;

@@ -1,4 +1,5 @@
-//! The documents against the tree: keys, defaults, error codes, routes, links, commands, paths and tests that they name.
+//! The documents, compared with the tree: keys, defaults, error codes, routes, links, commands, paths and tests that
+//! they name.
 
 #[path = "docs/examples.rs"]
 mod examples;
@@ -19,17 +20,17 @@ use engage_bff::{
 };
 use toml::{Table, Value};
 
-/// The default's cell of a key without one.
+/// The cell of a key that has no default.
 const UNSET: &str = "unset";
-/// The default's cell of a key that must be given.
+/// The cell of a key that must be set.
 const REQUIRED: &str = "required";
 /// The keys of one client, of which `config/default.toml` has an example in comments.
 const CLIENT: &str = "auth.clients[]";
 /// The keys of the token issuer, likewise.
 const JWT: &str = "auth.jwt.";
-/// The longest README that a newcomer reads to its end.
+/// The most lines of a README that a newcomer reads to the end.
 const README_LINES: usize = 200;
-/// More words of our own than this are not remembered.
+/// A reader does not remember more words of our own than this.
 const GLOSSARY_TERMS: usize = 25;
 
 fn root() -> &'static Path {
@@ -45,7 +46,7 @@ fn document(path: &str) -> String {
     read(&root().join(path))
 }
 
-/// The trimmed cells of each row of the table with that head.
+/// The trimmed cells of each row of the table with that header.
 fn table(document: &str, head: &str) -> Vec<Vec<String>> {
     let rows: Vec<_> = document
         .lines()
@@ -80,7 +81,7 @@ fn documented_defaults() -> BTreeMap<String, String> {
     documented
 }
 
-/// The value in a default's cell; `None` for words.
+/// The value in a default's cell; `None` if the cell has words instead.
 fn value_in(cell: &str) -> Option<Value> {
     let literal = cell.strip_prefix('`')?.strip_suffix('`')?;
     let mut table: Table = format!("value = {literal}").parse().ok()?;
@@ -187,14 +188,14 @@ fn configuration_page_lists_every_key_with_its_default() {
     );
 }
 
-/// The values of a client with nothing but its required keys.
+/// The values of a client that sets only its required keys.
 fn client_defaults() -> Table {
     let least = "id = \"shop\"\nkey_sha256 = []\nscopes = []";
     let client: ClientConfig = toml::from_str(least).expect("these three are enough");
     Table::try_from(client).expect("a client has a TOML form")
 }
 
-/// The values of a token issuer with nothing but its required keys.
+/// The values of a token issuer that sets only its required keys.
 fn jwt_defaults() -> Table {
     let least = "issuer = \"i\"\naudience = \"a\"\nalgorithms = []";
     let jwt: JwtConfig = toml::from_str(least).expect("these three are enough");
@@ -241,7 +242,7 @@ fn api_page_lists_every_error_code_with_its_status() {
     assert_eq!(documented, codes());
 }
 
-/// Whether the sources of a folder have the path as a route's, or a route with a parameter in its place.
+/// Whether the sources in a folder define the path as a route, or a route with a parameter in its place.
 fn is_route(sources: &str, path: &str) -> bool {
     let with_parameter = path
         .rsplit_once('/')
@@ -283,7 +284,7 @@ fn api_page_lists_every_identifier_kind_and_part() {
 #[test]
 fn operations_page_lists_log_messages_that_exist() {
     let code = sources(&["src"]);
-    // A text may go on in the next line.
+    // A text may continue on the next line.
     let code: String = code.split("\\\n").map(str::trim_start).collect();
     let page = document("docs/OPERATIONS.md");
     let rows = table(&page, "| message | level | fields | meaning | what to do |");
@@ -406,7 +407,7 @@ fn code_spans(document: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The documents for those who work on the code: their paths and test names are checked.
+/// The documents for developers: their paths and test names are checked.
 fn developers_documents() -> Vec<PathBuf> {
     let decisions = root().join("docs/decisions");
     let decisions = documents()
@@ -437,7 +438,8 @@ fn every_test_that_a_document_names_exists() {
     assert!(named > 30, "{named}");
 }
 
-/// The path that a word in backticks names, if it is one from the root; up to the first wildcard or placeholder.
+/// The path from the root that a word in backticks names, up to the first wildcard or placeholder; `None` if it names
+/// none.
 fn path_in(span: &str) -> Option<&str> {
     const FOLDERS: [&str; 11] = [
         "src/",
@@ -507,7 +509,7 @@ fn readme_stays_short() {
     assert!(lines <= README_LINES, "{lines} lines");
 }
 
-/// The commands in the code blocks of a document, and those in backticks that are cargo's or a script's.
+/// The commands in the code blocks of a document, and the commands in backticks that call cargo or a script.
 fn commands(document: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let mut block = None;
@@ -536,7 +538,7 @@ fn commands(document: &str) -> Vec<String> {
     commands
 }
 
-/// Whether the command only sets a variable to what another command prints.
+/// Whether the command only sets a variable to the output of another command.
 fn is_assignment(command: &str) -> bool {
     let before = command.split("=$(").next().unwrap_or_default();
     before != command && !before.contains(' ')

@@ -1,9 +1,9 @@
-//! The imports of every module in `src` against the table of layers in docs/ARCHITECTURE.md.
+//! The imports of every module in `src`, compared with the table of layers in docs/ARCHITECTURE.md.
 //!
 //! Each import between two rows of the table must be an arrow of the table, each arrow must be used, and the children of
 //! a module must not import each other in a cycle. A child may import items defined in its parent.
 //!
-//! And no two public types share a name ([`names`]).
+//! It also checks that no two public types share a name ([`names`]).
 
 #[path = "layering/cycles.rs"]
 mod cycles;
@@ -22,7 +22,7 @@ use std::{fs, path::Path};
 
 use self::{table::Table, tree::Tree};
 
-/// Every way in which a tree departs from its table, one a line.
+/// All differences between a tree and its table, one per line.
 fn faults(tree: &Tree, table: &Table) -> Vec<String> {
     let mut faults = table.faults(tree);
     faults.extend(cycles::faults(tree));

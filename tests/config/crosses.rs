@@ -359,6 +359,6 @@ fn questionable_settings_cause_warnings() {
     let by_any = format!("{MINIMAL}identifiers = [\"any\"]\n");
     assert_eq!(warned(&by_any, &[]), ["engage.custom_key"]);
     assert!(warned(&by_any, &[("BFF_ENGAGE__CUSTOM_KEY", "memberNumber")]).is_empty());
-    // With webhooks long lifetimes are fine, and a single replica receives every webhook.
+    // With webhooks, long lifetimes cause no warning, and a single replica receives every webhook.
     assert!(warned(MINIMAL, &[secret, ("BFF_CACHE__POINTS_LIFETIME", "6h")]).is_empty());
 }

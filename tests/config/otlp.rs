@@ -1,4 +1,4 @@
-//! Where traces go, and how many there are.
+//! The settings of traces: the collector, and the share of recorded requests.
 
 use engage_bff::config::TelemetryConfig;
 use http::HeaderMap;

@@ -1,5 +1,5 @@
-//! The examples of docs/INTEGRATING.md and of the client against the OpenAPI document: paths, parameters, members and
-//! codes that they use exist. Those in TypeScript and Liquid are also run, by `scripts/client`.
+//! The examples of docs/INTEGRATING.md and of the client, compared with the OpenAPI document: the paths, parameters,
+//! members and codes that they use exist. Examples in TypeScript and Liquid are also run, by `scripts/client`.
 
 use std::collections::BTreeSet;
 
@@ -70,7 +70,7 @@ fn targets(text: &str) -> Vec<(String, Vec<String>)> {
             .chars()
             .take_while(|c| is_of_target(*c))
             .collect();
-        // A port or a host comes before it, or a blank; a file's name has another form.
+        // A port, a host or a blank comes before a path; the name of a file looks different.
         if !is_start
             && !text[..at].ends_with(|letter: char| letter.is_ascii_digit())
             && !text[..at].ends_with("com")
@@ -80,15 +80,15 @@ fn targets(text: &str) -> Vec<(String, Vec<String>)> {
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let names = query.split('&').filter(|pair| !pair.is_empty());
         let names = names.map(|pair| pair.split('=').next().unwrap_or_default().to_owned());
-        // What ends a sentence or a word ends no path.
+        // Punctuation after a path is not part of it.
         let path = path.trim_end_matches([',', '-', '/']);
         found.push((path.to_owned(), names.collect()));
     }
     found
 }
 
-/// The names in an object that begins after `opening`: `name: value`, `name = value`, `name` or `"name": value`, not those
-/// of objects within.
+/// The names in an object that begins after `opening`, written as `name: value`, `name = value`, `name` or `"name":
+/// value`. Names in nested objects are left out.
 fn names_of_object(code: &str, opening: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices(opening) {

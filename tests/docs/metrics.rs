@@ -1,5 +1,5 @@
-//! The table of metrics in docs/OPERATIONS.md, and every metric that a document or a deployment names, against the
-//! catalogue.
+//! The table of metrics in docs/OPERATIONS.md, and every metric that a document or a deployment names, compared with
+//! the catalogue.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
@@ -15,10 +15,10 @@ use super::{document, documents, read, root, source_files};
 
 const PAGE: &str = "docs/OPERATIONS.md";
 const HEAD: &str = "| metric | kind | meaning |\n| --- | --- | --- |\n";
-/// Set to anything, it has the table written anew.
+/// If this variable is set, the table is written anew.
 const WRITE: &str = "WRITE_METRICS_TABLE";
 
-/// Labels that Prometheus adds, or that a query makes.
+/// Labels that Prometheus or a query adds.
 const LABELS_OF_PROMETHEUS: [&str; 7] = [
     "alertname",
     "instance",
@@ -28,7 +28,7 @@ const LABELS_OF_PROMETHEUS: [&str; 7] = [
     "pod",
     "quantile",
 ];
-/// What a recording or an adapter's rule makes of a metric.
+/// Metrics that a recording rule or an adapter's rule derives from others.
 const MADE_OF_OTHERS: [&str; 1] = ["engage_bff_customer_requests_per_second"];
 
 fn row(family: &Definition) -> String {
@@ -102,7 +102,7 @@ fn page_of_values(value: &str) -> bool {
 #[test]
 fn each_alarm_in_the_source_has_a_series() {
     let code = source_files(&["src"]).concat();
-    // The message is last: the parenthesis of the macro follows its quotation mark.
+    // The message comes last: the macro's parenthesis follows its quotation mark.
     let is_last = |event: &str, place: usize| {
         let rest = event[place + 1..].trim_start_matches([',', ' ', '\n']);
         rest.starts_with(')')
@@ -117,7 +117,7 @@ fn each_alarm_in_the_source_has_a_series() {
             event.contains("alarm = true").then_some(message)
         })
         .collect();
-    // Those of failed calls differ in their message alone, which a macro is given.
+    // The alarms of failed calls differ only in the message that a macro gets.
     let by_macro = code.split("alarm!(\"").skip(1);
     messages.extend(by_macro.filter_map(|rest| rest.split('"').next()));
     let listed: BTreeSet<_> = ALARMS.iter().copied().collect();
@@ -129,7 +129,7 @@ fn texts() -> Vec<(PathBuf, String)> {
     let mut folders = vec![root().join("deploy")];
     let mut found: Vec<_> = documents()
         .into_iter()
-        // It also names what was renamed and removed.
+        // The changelog also names metrics that were renamed or removed.
         .filter(|path| !path.ends_with("CHANGELOG.md"))
         .collect();
     while let Some(folder) = folders.pop() {
@@ -148,7 +148,7 @@ fn texts() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// The family that a name in a query is of: that of a histogram is followed by what is queried of it.
+/// The family of a name in a query: a histogram's name has a suffix.
 fn family(name: &str) -> Option<&'static Definition> {
     let endings = ["_bucket", "_sum", "_count"];
     let of_histogram = endings.iter().find_map(|ending| name.strip_suffix(ending));
@@ -171,7 +171,7 @@ fn mistakes(text: &str) -> Vec<String> {
             .find(|letter| !is_of_name(letter))
             .unwrap_or(rest.len());
         let name = &rest[..end];
-        // A pattern, or the crate.
+        // A pattern, or the name of the crate.
         if text[..place].ends_with(is_of_name) || rest[end..].starts_with(['…', '*', '.', ':']) {
             continue;
         }
@@ -206,7 +206,7 @@ fn mistakes(text: &str) -> Vec<String> {
     mistakes
 }
 
-/// The labels of a selector, each with what is in quotation marks after it; those without any are skipped.
+/// The labels of a selector, each with its quoted value. Labels without one are skipped.
 fn matchers(labels: &str) -> Vec<(&str, &str)> {
     let mut found = Vec::new();
     let mut rest = labels;

@@ -1,4 +1,4 @@
-//! No two public types share a name: a reader who finds one by its name finds the right one.
+//! No two public types share a name, so that a reader who searches for a name finds the right type.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -7,7 +7,7 @@ use crate::tree::files_under;
 /// Each of these modules has an error type of this name.
 const SHARED: [&str; 1] = ["Error"];
 
-/// The public types that a line declares: one at most.
+/// The public type that a line declares, if any.
 fn declared(line: &str) -> Option<&str> {
     let declaration = line.trim_start().strip_prefix("pub ")?;
     let kinds = ["struct ", "enum ", "trait ", "type ", "union "];
@@ -18,7 +18,7 @@ fn declared(line: &str) -> Option<&str> {
         .next()
 }
 
-/// The names that more than one public type has, each with the files.
+/// The names of more than one public type, each with the files.
 fn shared_names<'a>(files: &'a [(String, String)]) -> Vec<String> {
     let mut places: BTreeMap<&'a str, Vec<&'a str>> = BTreeMap::new();
     for (path, text) in files {

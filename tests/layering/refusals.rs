@@ -1,8 +1,8 @@
-//! Tests of the comparison itself: what it refuses, and what it does not count as an import.
+//! Tests of the comparison itself: what it refuses, and what does not count as an import.
 
 use super::{Table, Tree, faults};
 
-/// The faults of files against a table, written as `module -> import import` a line.
+/// The faults of files compared with a table, which has a line `module -> import import` for each module.
 fn found(table: &str, files: &[(&str, &str)]) -> Vec<String> {
     let rows = table.lines().filter_map(|line| line.split_once(" ->"));
     let rows: Vec<_> = rows

@@ -1,7 +1,8 @@
-//! What one source file imports.
+//! The imports of one source file.
 //!
-//! `proc-macro2` splits the text into tokens, so that comments, strings and lifetimes need no care. It is compiled for the
-//! derive macros anyway; `syn` would take seconds to compile, and does not see paths in the arguments of macros.
+//! `proc-macro2` splits the text into tokens, so that comments, strings and lifetimes need no special treatment. It is
+//! compiled for the derive macros anyway; `syn` would take seconds to compile, and does not see paths in the arguments
+//! of macros.
 
 use std::iter::Peekable;
 
@@ -23,13 +24,13 @@ pub(crate) struct Source {
     pub(crate) globs: Vec<Segments>,
     /// The modules declared by `mod name;`.
     pub(crate) children: Vec<String>,
-    /// The modules declared for tests alone.
+    /// The modules declared only for tests.
     pub(crate) test_children: Vec<String>,
 }
 
 type Tokens = Peekable<IntoIter>;
 
-/// The modules of a file, without code compiled for tests alone.
+/// The modules of a file, without code that is compiled only for tests.
 pub(crate) fn parse(text: &str) -> Result<Vec<Source>, String> {
     let tokens: TokenStream = text.parse().map_err(|error| format!("{error}"))?;
     let mut modules = Vec::new();
@@ -60,9 +61,9 @@ fn collect(
                 }
                 continue;
             }
-            // After a leading `::` stands another crate, after `>::` an associated item.
+            // A leading `::` begins a path of another crate, and `>::` an associated item.
             TokenTree::Ident(_) if follows_colons => drop(path(&mut tokens, String::new())),
-            // In bounds it is no declaration: `impl Trait + use<T>`.
+            // In bounds, `use` is not a declaration: `impl Trait + use<T>`.
             TokenTree::Ident(word) if word == "use" && !next_is(&mut tokens, '<') => {
                 use_tree(&mut tokens, &[], module)?;
             }
@@ -105,7 +106,7 @@ fn next_is(tokens: &mut Tokens, character: char) -> bool {
 fn path(tokens: &mut Tokens, first: String) -> Segments {
     let mut segments = vec![first];
     loop {
-        // A copy looks ahead: a single colon, as before a type, stays.
+        // Looks ahead in a copy: a single colon, as before a type, is not consumed.
         let mut ahead = tokens.clone();
         match ahead.next() {
             Some(TokenTree::Punct(colon))

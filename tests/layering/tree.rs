@@ -1,4 +1,4 @@
-//! The modules of the crate and what each imports from the others.
+//! The modules of the crate and their imports from one another.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 use super::source::{self, Segments, Source};
 
-/// The library's name in the program's imports.
+/// The library's name in imports of the program.
 const LIBRARY: &str = "engage_bff";
 /// More steps than any import takes; ends a circular chain of imports.
 const MAX_STEPS: usize = 32;
@@ -216,8 +216,9 @@ impl Search<'_> {
         }
     }
 
-    /// Follows the segments down from a module. A name that the module itself imports is followed if the importer is within
-    /// the module: the parent of two siblings hides no import between them. For others a re-export is the module's own.
+    /// Follows the segments down from a module. A name that the module itself imports is followed if the importer is
+    /// within the module, so that a parent cannot hide an import between two of its children. For other importers a
+    /// re-export counts as the module's own item.
     fn descend(
         &self,
         mut module: Module,

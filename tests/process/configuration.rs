@@ -194,7 +194,7 @@ fn ipv6_loopback_needs_no_token_and_answers() {
 fn healthcheck_needs_the_address_of_the_operations_listener_alone() {
     let service = Service::new().start();
     let address = service.operations.to_string();
-    // What belongs to it is in the service's file, which the health check of an image does not know.
+    // The issuer's other settings are in the service's file, which an image's health check does not know.
     let incomplete = ("BFF_AUTH__JWT__JWKS_FILE", "/etc/jwks.json");
     let listen = ("BFF_OPERATIONS__LISTEN", &*address);
     let output = run(&["healthcheck"], &[incomplete, listen]);

@@ -47,7 +47,7 @@ pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("text")
 }
 
-/// The command without the environment of the test.
+/// The command, without the test's own environment.
 fn with(mut command: Command, arguments: &[&str], pairs: &[(&str, &str)]) -> Command {
     command
         .env_clear()
@@ -81,7 +81,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// With [`MINIMAL`], on free ports.
+    /// A service with [`MINIMAL`], on free ports.
     pub(crate) fn new() -> Self {
         let service = Self {
             file: MINIMAL.to_owned(),
@@ -104,14 +104,14 @@ impl Service {
         self
     }
 
-    /// Uses that simulator as Engage, with a call budget above what any test needs.
+    /// Uses this simulator as Engage, with a call budget that no test exhausts.
     pub(crate) fn engage(self, engage: &Engage) -> Self {
         self.asks(&engage.simulator)
             .env("BFF_ENGAGE__REQUESTS_PER_SECOND", "1000000.0")
             .env("BFF_ENGAGE__BURST", "1000000")
     }
 
-    /// Uses that simulator as Engage.
+    /// Uses this simulator as Engage.
     pub(crate) fn asks(self, engage: &Simulator) -> Self {
         self.env("BFF_ENGAGE__BASE_URL", &engage.base_url())
             .env("BFF_ENGAGE__API_KEY", engage.api_key())
@@ -165,7 +165,7 @@ impl Service {
 /// A simulated Engage in the test's own process.
 pub(crate) struct Engage {
     pub(crate) simulator: Simulator,
-    /// Runs it.
+    /// The runtime that runs it.
     _runtime: Runtime,
 }
 

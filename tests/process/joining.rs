@@ -1,4 +1,4 @@
-//! A start with a shared tier that does not answer: the service serves without it, once it is no longer waited for.
+//! A start with a shared tier that does not answer: the service stops waiting for it and serves without it.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -19,7 +19,7 @@ fn started_with_redis_at(address: SocketAddr) -> Started {
         .start()
 }
 
-/// That the service is ready at both listeners from the event `serving` on, without the tier.
+/// Asserts that the service is ready on both listeners from the event `serving` on, without the tier.
 #[track_caller]
 fn assert_ready_alone(service: &Started) {
     for address in [service.data, service.operations] {
@@ -31,7 +31,7 @@ fn assert_ready_alone(service: &Started) {
 
 #[test]
 fn service_serves_without_a_redis_that_does_not_answer() {
-    // Connections wait to be accepted.
+    // Connections wait in the backlog and are never accepted.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let service = started_with_redis_at(silent.local_addr().expect("an address"));
     assert_ready_alone(&service);

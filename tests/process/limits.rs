@@ -1,4 +1,4 @@
-//! The limit of open files: idle callers leave enough for Engage and operators.
+//! The limit of open files: idle callers leave enough descriptors for Engage and operators.
 
 use std::process::Command;
 
@@ -23,7 +23,7 @@ fn serving(service: &Started, field: &str) -> u64 {
     number.unwrap_or_else(|| panic!("no {field} in {}", service.serving))
 }
 
-/// Opens that many silent connections, and requests a contact that is not cached meanwhile.
+/// Opens that many silent connections, and meanwhile requests a contact that is not cached.
 async fn idle_callers_leave_room(soft: usize, hard: usize, callers: usize) -> Started {
     let engage = engage().await;
     let service = Service::new().asks(&engage).start_as(limited(soft, hard));

@@ -1,5 +1,5 @@
-//! The real binary as a process: commands, output, signals, limits. Everything that needs no process of its own is tested
-//! in `tests/api`, where tests move the clock.
+//! The real binary as a process: commands, output, signals, limits. Tests that do not need a process of their own are
+//! in `tests/api`, where they can move the clock.
 
 mod caller;
 mod commands;

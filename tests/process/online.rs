@@ -1,4 +1,4 @@
-//! `check-config --online`: each check against a fault that makes it fail or warn. Those of Redis are in
+//! `check-config --online`: each check with a fault that makes it fail or warn. The checks of Redis are in
 //! `tests/redis_link/online.rs`.
 
 mod collector;
@@ -58,7 +58,7 @@ struct Online {
 }
 
 impl Online {
-    /// With this simulator as Engage, and one kind of points.
+    /// A configuration with this simulator as Engage and one point definition.
     fn new(engage: &Simulator) -> Self {
         Self {
             file: temp_file(MINIMAL),
@@ -132,7 +132,7 @@ impl Checks {
         found.unwrap_or_else(|| panic!("no check {name}"))
     }
 
-    /// That this check ended so, says this, and, unless all is well, what to do.
+    /// Asserts that this check has this status, says this, and names a remedy unless it is `ok`.
     #[track_caller]
     fn assert(&self, name: &str, status: &str, what: &str) -> &Self {
         let check = self.of(name);
@@ -148,7 +148,7 @@ impl Checks {
         self
     }
 
-    /// That these checks were skipped after that one.
+    /// Asserts that these checks were skipped because of that one.
     #[track_caller]
     fn assert_skipped(&self, names: &[&str], cause: &str) -> &Self {
         for name in names {
@@ -157,7 +157,7 @@ impl Checks {
         self
     }
 
-    /// That no other check than these failed or has a warning.
+    /// Asserts that only these checks failed or have a warning.
     #[track_caller]
     fn assert_only(&self, names: &[&str]) -> &Self {
         let poor = self.0.iter().filter(|check| check["remedy"].is_string());

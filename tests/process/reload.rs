@@ -1,4 +1,4 @@
-//! SIGHUP: the real process reads its real files anew.
+//! SIGHUP: the real process reads its real files again.
 
 use std::{
     fs,
@@ -177,7 +177,7 @@ async fn keys_are_rotated_under_load_without_a_failed_request() {
     assert_eq!(status(service.data, READER.0).await, 200);
     assert_eq!(rotating.len(), CONNECTIONS);
     reload(&mut service, &format!("{MINIMAL}{}", shop(&[READER.1])));
-    // Whatever is sent from here on with the old key is refused, on connections that are kept open too.
+    // Everything sent from here on with the old key is refused, also on connections that are kept open.
     while let Some(one) = rotating.join_next().await {
         let lost = one.expect("no panic").lost;
         assert!(lost.len() == 1 && lost[0].starts_with("401 "), "{lost:?}");
@@ -282,7 +282,7 @@ async fn log_filter_is_replaced_and_the_rest_needs_a_restart() {
     // The probe's event, at debug.
     let event = service.event(&["answered"]);
     assert_eq!(event["level"], "DEBUG");
-    // What the open-files limit or free ports made of a value is not a change.
+    // A value that the open-files limit or the free ports changed does not count as a change.
     let event = reload(&mut service, MINIMAL);
     assert_eq!(event["changed"], "telemetry.log");
     assert_eq!(

@@ -1,8 +1,8 @@
 //! Resolving Engage's host name while the name server never answers.
 //!
-//! The service runs in its own mount namespace, with the test's `/etc/hosts` and `/etc/resolv.conf`. That needs `unshare`
-//! with user namespaces, or root. The silent name server needs port 53 of a loopback address: root, or
-//! `net.ipv4.ip_unprivileged_port_start` at 53 or less. If any of it is missing, the tests fail with an explanation.
+//! The service runs in its own mount namespace, with the test's `/etc/hosts` and `/etc/resolv.conf`. That needs
+//! `unshare` with user namespaces, or root. The silent name server needs port 53 of a loopback address: root, or
+//! `net.ipv4.ip_unprivileged_port_start` at 53 or less. If any of these is missing, the tests fail with an explanation.
 
 use std::{
     fs,
@@ -79,7 +79,7 @@ impl Names {
         }
     }
 
-    /// Replaces `/etc/hosts`.
+    /// Replaces the contents of `/etc/hosts`.
     fn say(&self, hosts: &str) {
         fs::write(self.hosts.path(), hosts).expect("a file");
     }
@@ -114,7 +114,7 @@ impl Names {
                 &format!("http://{NAME}:{}", engage.port()),
             )
             .env("BFF_ENGAGE__ALLOW_PLAIN_HTTP", "true")
-            // This Engage knows contacts only.
+            // This Engage supports only contacts.
             .env("BFF_ENGAGE__POINT_NAMES", "false")
             .env("BFF_SERVER__REQUEST_TIMEOUT", "30s")
             .start_as(command)
@@ -213,8 +213,8 @@ fn failing_call_resolves_the_name_again_and_reaches_the_new_address() {
     let (status, answer) = ask(&service, 0);
     assert_eq!(status, 502, "{answer}");
     names.say(&format!("127.0.0.1 {NAME}\n"));
-    // A failed connection starts a look-up a second after the last one at the earliest. Known addresses are fresh for ten
-    // seconds, so nothing else starts one.
+    // A failed connection starts a look-up no sooner than a second after the last one. Known addresses are fresh for
+    // ten seconds, so nothing else starts a look-up.
     assert!(!names.is_asked_within(Duration::from_millis(1500)));
     assert_found(&service, 1);
     assert_found(&service, 2);

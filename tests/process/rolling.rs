@@ -38,7 +38,7 @@ fn free() -> SocketAddr {
 enum Kind {
     /// Probes `/readyz`, and never retries a request.
     Haproxy,
-    /// Probes nothing; skips a replica that refuses the connection.
+    /// Sends no probes; skips a replica that refuses the connection.
     Nginx,
 }
 
@@ -90,7 +90,7 @@ impl Balancer {
         std::fs::write(&file, text).expect("a writable directory");
         let mut command = Command::new(program);
         command.arg(flag).arg(&file).stdout(Stdio::null());
-        // The directories of balancers, which are not in every user's path.
+        // The directories where balancers are installed, which are not in every user's path.
         command.env(
             "PATH",
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -158,7 +158,7 @@ struct Load {
     pause: Duration,
 }
 
-/// A caller that keeps its connection to the balancer for as long as the balancer does.
+/// A caller that keeps its connection to the balancer until the balancer closes it.
 async fn call(
     address: SocketAddr,
     pause: Duration,

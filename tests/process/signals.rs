@@ -16,7 +16,7 @@ use crate::{
 
 /// Signals that make other services reopen files.
 const OTHERS: [&str; 2] = ["USR1", "USR2"];
-/// Enough checks of a condition, with a pause between them, for any machine.
+/// Enough checks of a condition, with a pause between them, for a machine of any speed.
 const LOOKS: usize = 30_000;
 
 fn signal(id: u32, name: &str) {

@@ -60,7 +60,7 @@ fn check_token_reads_standard_input_and_its_exit_status_is_the_verdict() {
             "{printed}"
         );
     }
-    // Eleven minutes later it is over.
+    // Eleven minutes later the token has expired.
     for (input, more, why) in [
         (token, &["--at", "2026-11-23T12:11:00Z"][..], "expired"),
         ("nonsense".to_owned(), &["--at", AT][..], "malformed"),

@@ -69,6 +69,6 @@ fn dropped_audit_events_are_counted_and_raise_an_audit_alarm() {
     assert_eq!(alarm["target"], "engage_bff::audit");
     let reported = sum(&events, DROPPED, "dropped");
     assert_eq!(reported, lost);
-    // The alarm is written once there is space again, before the last of the kept events.
+    // The alarm is written when there is space again, before the last of the kept events.
     assert!(count(&events, LOOKED) as u64 + lost <= caused as u64);
 }

@@ -104,7 +104,7 @@ fn sigterm_ends_a_process_that_can_write_neither_its_log_nor_its_last_error() {
     stall(&service);
     let data = service.data;
     let waiting = thread::spawn(move || {
-        // The process ends in the middle of it.
+        // The process ends in the middle of the exchange.
         let mut caller = Caller::to(data);
         let _ = std::panic::catch_unwind(move || caller.get(&lookup(), &[TILL]).status);
     });

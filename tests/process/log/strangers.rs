@@ -18,7 +18,7 @@ fn flood_of_unauthenticated_requests_is_logged_in_part_and_counted() {
     }
     cause_event(&mut Caller::to(service.data), "of-a-client");
     let lost = dropped(&mut Caller::to(service.operations), "strangers");
-    // 60 at once and one per second.
+    // 60 at once, then one per second.
     assert!(lost > 0);
     service.signal("TERM");
     let Started { process, log, .. } = service;

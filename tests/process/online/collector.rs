@@ -30,7 +30,7 @@ fn collector(status: &'static str) -> (SocketAddr, Receiver<String>) {
             let length = length.lines().next().and_then(|text| text.parse().ok());
             let mut body = vec![0; length.expect("a number")];
             reader.read_exact(&mut body).expect("a whole body");
-            // The test may be over.
+            // The test may have ended.
             let _ = sender.send(head);
             let rest = "connection: close\r\ncontent-length: 0\r\n\r\n";
             let _ = write!(stream, "HTTP/1.1 {status}\r\n{rest}");

@@ -20,7 +20,7 @@ fn set(keys: &[&str]) -> String {
     format!("{{\"keys\":[{}]}}", keys.join(","))
 }
 
-/// An issuer that answers everything so.
+/// An issuer that answers every request like this.
 fn issuer(status: &'static str, fields: &'static str, body: String) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -37,7 +37,7 @@ fn issuer(status: &'static str, fields: &'static str, body: String) -> SocketAdd
             }
             let length = body.len();
             let head = format!("HTTP/1.1 {status}\r\n{fields}connection: close\r\n");
-            // It may have gone.
+            // The client may have disconnected.
             let _ = write!(stream, "{head}content-length: {length}\r\n\r\n{body}");
         }
     });

@@ -46,7 +46,7 @@ impl Authority {
         }
     }
 
-    /// A server with a certificate for this name, which ends at the beginning of this day.
+    /// A server with a certificate for this name that expires at the beginning of this day.
     fn acceptor(&self, name: &str, until: Date) -> TlsAcceptor {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
         let month = u8::try_from(until.month()).expect("a month");
@@ -65,7 +65,7 @@ impl Authority {
     }
 }
 
-/// Ends TLS in front of the simulator. Returns the base URL.
+/// Terminates TLS in front of the simulator. Returns the base URL.
 async fn proxy(acceptor: TlsAcceptor, engage: &engage_simulator::Simulator) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();

@@ -110,7 +110,7 @@ fn measured(runtime: &Runtime) -> Result<Vec<Kind>, Failure> {
 }
 
 #[test]
-fn an_answer_from_memory_allocates_a_few_small_things_whatever_its_length() {
+fn a_response_from_memory_makes_a_few_small_allocations() {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let kinds = measured(&runtime).expect("every kind is answered");

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn national_id_is_listed_by_name_alone() {
+    fn national_id_is_listed_only_by_name() {
         let lists = |name: &str| Attributes::new(&[name.to_owned()]).list_national_id();
         assert!(lists("socialSecurityNumber"));
         assert!(!lists("*"));

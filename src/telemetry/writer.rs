@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_queued_while_the_pipe_is_full_are_written_whole_and_in_order() {
+    fn lines_queued_behind_a_full_pipe_are_written_in_order() {
         let (mut reader, mut writer) = io::pipe().expect("a pipe");
         // The pipe is full from the start, so the writer's thread makes no room in the queue, whenever it runs.
         let filler = vec![b'\n'; PIPE_BYTES];

@@ -39,7 +39,7 @@ async fn conflicts(app: &TestApp, kind: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn moved_email_stops_answering_for_the_old_contact_once_the_new_one_is_cached() {
+async fn moved_email_leaves_the_old_contact_once_the_new_one_is_cached() {
     for (index, lag) in [Duration::ZERO, LAG].into_iter().enumerate() {
         let app = holding(ALVA).await;
         app.engage.set_overview_lag(lag);
@@ -72,7 +72,7 @@ async fn moved_email_of_a_contact_that_is_no_longer_cached_is_learned() {
 }
 
 #[tokio::test]
-async fn email_of_two_cached_contacts_raises_one_alarm_and_is_asked_of_engage() {
+async fn email_of_two_cached_contacts_raises_an_alarm_and_calls_engage() {
     let app = holding(DORA).await;
     assert_eq!(conflicts(&app, "email").await, 0);
     let shared = by(&app, "email", DORA.email).await;
@@ -248,7 +248,7 @@ async fn updated_contact_is_found_by_the_aliases_that_it_still_has() {
 }
 
 #[tokio::test]
-async fn overview_that_contradicts_a_profile_read_alone_is_resolved() {
+async fn overview_that_contradicts_an_entity_profile_is_resolved() {
     let app = holding(ALVA).await;
     invalidate_profile(&app, ALVA).await;
     hold(&app, ALVA).await;

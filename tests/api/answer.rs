@@ -92,7 +92,7 @@ async fn numbers_keep_the_exact_digits_from_engage() {
 }
 
 #[tokio::test]
-async fn level_has_what_engage_tells_and_the_exact_threshold() {
+async fn level_has_engages_values_and_the_exact_threshold() {
     let unknown = Value::Null;
     for (points, left, expected) in [
         (json!(10), json!(20), json!([10, 30, 20])),

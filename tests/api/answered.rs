@@ -30,7 +30,7 @@ fn event(request_id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn client_is_named_in_refusals_too_and_a_stranger_is_not() {
+async fn client_is_named_in_refusals_and_an_unidentified_caller_is_not() {
     let app = TestApp::with(|config| {
         config.auth.clients[2].requests_per_second = Some(1);
     })

@@ -159,7 +159,7 @@ async fn each_line_is_what_the_single_route_answers() {
 }
 
 #[tokio::test]
-async fn what_is_cached_comes_first_and_at_once() {
+async fn cached_customers_come_first_and_at_once() {
     let app = TestApp::spawn().await;
     app.get(&format!("contactId={}", ALVA.id)).await.assert_ok();
     app.get("email=unknown%40example.com")
@@ -210,7 +210,7 @@ async fn each_line_is_sent_as_soon_as_its_call_returns() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_at_the_deadline_is_504_not_cached() {
+async fn missing_customers_are_504_not_cached_at_the_deadline() {
     let app = TestApp::spawn().await;
     app.get(&format!("contactId={}&parts=none", ALVA.id))
         .await
@@ -338,7 +338,7 @@ async fn stale_data_is_served_and_not_refreshed() {
 }
 
 #[tokio::test]
-async fn every_look_up_of_the_full_view_is_audited_as_a_single_one() {
+async fn every_look_up_in_the_full_view_is_audited_separately() {
     let app = crate::audit::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
     let body = json!({"deadline": "100ms", "lookups": [

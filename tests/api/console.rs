@@ -21,7 +21,7 @@ fn references(page: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn page_refers_to_files_of_its_own_alone_under_a_strict_policy() {
+async fn page_refers_only_to_its_own_files_under_a_strict_policy() {
     let app = TestApp::with(|config| config.operations.token = Some(TOKEN.into())).await;
     let page = app.operations("/").await;
     page.assert_ok();
@@ -70,7 +70,7 @@ fn assert_guarded(file: &Answer) {
 }
 
 #[tokio::test]
-async fn other_file_names_are_unknown_to_operators_alone() {
+async fn other_file_names_are_404_to_operators_and_401_to_others() {
     let app = TestApp::with(|config| config.operations.token = Some(TOKEN.into())).await;
     for name in ["console.js.map", "..%2Fconsole.rs", "README.md"] {
         let target = format!("/console/{name}");

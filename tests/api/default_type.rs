@@ -57,7 +57,7 @@ async fn callers_own_contact_type_is_still_its_own_mistake() {
 }
 
 #[tokio::test]
-async fn refused_default_contact_type_lets_guests_and_batches_go_on() {
+async fn refused_default_contact_type_does_not_stop_guests_and_batches() {
     let app = spawn().await;
     let guest = format!("email={}&onUnavailable=guest", ALVA.email);
     let guest = app.get_as(SHOP, &guest).await;

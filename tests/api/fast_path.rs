@@ -185,7 +185,7 @@ async fn every_parameter_takes_the_fast_path_once_cached() {
 }
 
 #[tokio::test]
-async fn hits_are_the_same_by_both_paths_as_they_age_and_go_stale() {
+async fn hits_of_both_paths_are_the_same_while_they_age() {
     let app = TestApp::spawn().await;
     let etag = etag(&app).await;
     let requests = [

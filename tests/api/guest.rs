@@ -387,7 +387,7 @@ async fn guest_is_never_a_304() {
 }
 
 #[tokio::test]
-async fn shopper_is_answered_as_a_guest_about_itself_alone() {
+async fn shopper_is_answered_as_a_guest_only_about_itself() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |_| {}).await;
     app.engage.fault(Endpoint::All, failing());

@@ -299,7 +299,7 @@ async fn fresh_profile_by_a_learned_alias_is_resolved() {
 }
 
 #[tokio::test]
-async fn max_age_and_only_if_cached_treat_a_learned_alias_as_any() {
+async fn max_age_and_only_if_cached_apply_to_learned_aliases() {
     let app = holding(ALVA).await;
     let query = format!("email={}&parts=none", percent_encoded(ALVA.email));
     app.get_with(&query, "only-if-cached").await.assert_ok();

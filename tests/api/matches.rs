@@ -208,7 +208,7 @@ async fn at_most_ten_listed_contacts_are_read() {
 }
 
 #[tokio::test]
-async fn unreadable_lists_name_whom_they_can() {
+async fn unreadable_lists_name_the_readable_contacts() {
     for (list, expected) in [
         (json!(null), 0),
         (json!({}), 0),
@@ -256,7 +256,7 @@ async fn only_if_cached_and_a_tripped_guard_cost_no_call() {
 }
 
 #[tokio::test]
-async fn protected_candidate_is_named_by_id_and_type_alone() {
+async fn protected_candidate_is_named_only_by_id_and_type() {
     let app = TestApp::spawn().await;
     app.engage.contact(BO.id).email(CIM.email);
     app.engage.contact(BO.id).contact_type("Member");

@@ -133,7 +133,7 @@ async fn requests_of_each_client_are_counted_by_how_they_ended() {
 }
 
 #[tokio::test]
-async fn last_request_of_a_client_and_last_use_of_its_key_are_moments() {
+async fn last_request_and_last_key_use_of_a_client_are_times() {
     let app = TestApp::spawn().await;
     let seen = |client: &str| {
         let name = "engage_bff_client_last_seen_timestamp_seconds";

@@ -76,7 +76,7 @@ impl TestApp {
 }
 
 #[tokio::test]
-async fn accounts_bear_the_names_of_their_definitions() {
+async fn accounts_have_the_names_of_their_definitions() {
     let app = named().await;
     let query = format!("{}&expiringWithin=60d", fresh());
     let answer = app.get(&query).await;
@@ -306,7 +306,7 @@ async fn hostile_definitions_leave_names_out_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn definitions_wait_for_people_and_one_call_runs_at_a_time() {
+async fn definitions_wait_for_other_calls_and_are_read_one_at_a_time() {
     let app = TestApp::with(|config| {
         config.engage.point_names = true;
         config.engage.max_concurrency = 1;

@@ -195,7 +195,7 @@ async fn prefer_needs_no_default_contact_type() {
 }
 
 #[tokio::test]
-async fn shopper_is_found_by_its_own_email_alone() {
+async fn shopper_is_found_only_by_its_own_email() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |_| {}).await;
     app.engage.contact(DINA.id).contact_type("Contact");

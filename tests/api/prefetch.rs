@@ -75,7 +75,7 @@ async fn prefetched_customer_is_a_hit_for_the_next_request() {
 }
 
 #[tokio::test]
-async fn prefetch_fetches_what_is_stale_and_only_the_named_parts() {
+async fn prefetch_fetches_stale_data_and_only_the_named_parts() {
     let app = TestApp::spawn().await;
     let body = json!({"contactId": ALVA.id, "parts": []});
     accepted(&app, SHOP, &body).await;
@@ -302,7 +302,7 @@ async fn prefetch_joins_the_call_of_a_request_and_the_other_way_round() {
 }
 
 #[tokio::test]
-async fn person_who_asks_for_a_queued_prefetch_raises_it() {
+async fn request_for_a_queued_prefetch_raises_its_priority() {
     let app = TestApp::with(|config| config.engage.max_concurrency = 1).await;
     let ids = app.engage.contact_ids().split_off(5);
     let of = |id: &str| format!("contactId={id}&parts=none");

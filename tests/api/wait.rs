@@ -35,7 +35,7 @@ async fn after_wait(app: &TestApp, request: RequestBuilder) -> Answer {
 }
 
 #[tokio::test]
-async fn wait_ends_the_request_on_every_route_and_the_call_fills_the_cache() {
+async fn wait_ends_the_request_and_the_call_fills_the_cache() {
     let issuer = Issuer::new();
     let query = format!("{}&wait=150", alva());
     for route in ["query", "body", "me"] {

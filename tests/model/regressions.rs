@@ -370,7 +370,7 @@ fn purge_by_identifier_reaches_a_contact_in_an_answer_in_flight() {
 }
 
 #[test]
-fn purge_by_identifier_reaches_a_contact_resolved_meanwhile() {
+fn purge_by_identifier_reaches_a_contact_resolved_during_it() {
     let ops = vec![
         request_fresh(Alias::AnyEmail(1), PROFILE),
         Op::Read(1, 0),

@@ -191,7 +191,7 @@ fn ipv6_loopback_needs_no_token_and_answers() {
 }
 
 #[test]
-fn healthcheck_needs_the_address_of_the_operations_listener_alone() {
+fn healthcheck_needs_only_the_address_of_the_operations_listener() {
     let service = Service::new().start();
     let address = service.operations.to_string();
     // The issuer's other settings are in the service's file, which an image's health check does not know.

@@ -216,7 +216,7 @@ async fn removed_key_is_refused_with_the_next_request_of_an_open_connection() {
 }
 
 #[tokio::test]
-async fn secret_of_a_file_is_read_anew_and_one_of_a_variable_stays() {
+async fn secret_from_a_file_is_reread_and_one_from_a_variable_stays() {
     let engage = engage().await;
     let key = temp_file(engage.api_key());
     let mut service = Service::new()

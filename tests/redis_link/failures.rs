@@ -111,7 +111,7 @@ async fn server_with_too_many_connections_is_reported() {
 }
 
 #[tokio::test]
-async fn what_is_not_redis_is_reported() {
+async fn server_that_is_not_redis_is_reported() {
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,

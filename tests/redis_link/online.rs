@@ -41,7 +41,7 @@ fn assert_check(checks: &[Check], name: &str, status: Status, what: &str) {
 }
 
 #[tokio::test]
-async fn working_server_passes_every_check_and_is_left_as_it_was() {
+async fn working_server_passes_every_check_and_is_unchanged() {
     let server = RedisServer::start(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
     let link = connected(local(server.port())).await;
     let own = "SET engage-bff:another 1";
@@ -99,7 +99,7 @@ async fn user_without_a_right_fails_the_operations() {
 }
 
 #[tokio::test]
-async fn full_unlimited_and_writing_servers_warn_or_fail() {
+async fn full_unlimited_and_persisting_servers_warn_or_fail() {
     let server = RedisServer::start(&["--save", "60 1", "--appendonly", "yes"]);
     let link = connected(local(server.port())).await;
     let url = format!("redis://127.0.0.1:{}", server.port());

@@ -61,7 +61,7 @@ async fn purge_at_one_replica_holds_at_all() {
 }
 
 #[tokio::test]
-async fn purge_that_cannot_be_announced_holds_at_this_replica_alone() {
+async fn purge_that_cannot_be_announced_takes_effect_only_here() {
     for what in ["contact", "identifier", "everything"] {
         let world = world_with_two_changes().await;
         let before = held_here_alone();
@@ -108,7 +108,7 @@ async fn purge_that_is_still_to_be_announced_holds_against_the_tier() {
 }
 
 #[tokio::test]
-async fn switch_concerns_one_replica_alone() {
+async fn switch_affects_only_one_replica() {
     let world = world_with_two_changes().await;
     world.a.switch(false).await.assert_status(204);
     world.settle().await;

@@ -185,7 +185,7 @@ async fn webhook_that_cannot_be_announced_holds_here_and_is_repeated() {
 }
 
 #[tokio::test]
-async fn sender_that_leaves_meanwhile_leaves_no_old_data() {
+async fn sender_that_disconnects_leaves_no_old_data() {
     let (world, query) = world_with_a_change().await;
     let webhook = world.engage.webhook("contact.updated", ALVA.id);
     world

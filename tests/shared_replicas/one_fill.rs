@@ -54,17 +54,17 @@ async fn herds(query: impl Fn(&str, &str) -> String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_herd_of_300_by_id_makes_one_call_per_part() {
+async fn three_hundred_requests_by_id_make_one_call_per_part() {
     herds(|id, _| format!("contactId={id}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_herd_of_300_by_email_makes_one_call_per_part() {
+async fn three_hundred_requests_by_email_make_one_call_per_part() {
     herds(|_, email| format!("email={email}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_fresh_at_one_replica_costs_the_others_no_call() {
+async fn fresh_data_of_one_replica_costs_the_others_no_call() {
     let replicas = Replicas::start().await;
     let [first, second, third] = &replicas.all[..] else {
         panic!("there are three");

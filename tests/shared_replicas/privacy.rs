@@ -162,7 +162,7 @@ fn assert_has_none(what: &str, bytes: &[u8], marked: &BTreeSet<Vec<u8>>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_personal_data_can_be_read_in_the_server_nor_on_the_way() {
+async fn no_personal_data_is_readable_in_the_server_or_on_the_wire() {
     let replicas = Replicas::start().await;
     let monitor = Monitor::start(&replicas);
     let mut messages = Vec::new();

@@ -155,7 +155,7 @@ async fn password_is_rotated_and_a_wrong_one_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn encryption_keys_are_rotated_and_what_is_stored_stays_readable() {
+async fn encryption_keys_are_rotated_and_stored_data_stays_readable() {
     let (engage, redis) = (engage().await, server());
     let one = Replica::start(config(&engage, &redis)).await;
     let two = Replica::start(config(&engage, &redis)).await;

@@ -66,7 +66,7 @@ async fn alias_is_refused_where_only_memory_knows_the_contradicting_profile() {
 }
 
 #[tokio::test]
-async fn overview_is_not_called_for_what_a_neighbours_entity_read_outweighs() {
+async fn overview_is_not_called_for_parts_of_a_newer_entity_read() {
     let world = World::start().await;
     let id = world.contact(ALVA);
     let replicas = world.replicas().await;
@@ -97,7 +97,7 @@ async fn overview_is_not_called_for_what_a_neighbours_entity_read_outweighs() {
 }
 
 #[tokio::test]
-async fn other_type_of_contact_is_not_found_by_a_neighbours_alias() {
+async fn other_type_of_contact_is_not_found_by_another_replicas_alias() {
     let world = World::start().await;
     let id = world.contact(ALVA);
     let [a, b] = world.replicas().await;

@@ -80,7 +80,7 @@ async fn orphaned_lease_delays_no_call_of_its_own_replica() {
 }
 
 #[tokio::test]
-async fn hanging_tier_delays_an_answer_by_its_time_out_alone() {
+async fn hanging_tier_delays_an_answer_only_by_its_time_out() {
     for step in [Operation::Fetch, Operation::Store] {
         for fault in [Fault::SlowReply, Fault::SlowRequest] {
             let world = World::start().await;

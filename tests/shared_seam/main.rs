@@ -48,7 +48,7 @@ fn status(found: Result<Found, Error>) -> CacheStatus {
 }
 
 #[tokio::test]
-async fn neighbours_data_is_served_without_a_call() {
+async fn another_replicas_data_is_served_without_a_call() {
     let world = World::start().await;
     let id = world.contact(ALVA);
     let [a, b] = world.replicas().await;
@@ -78,7 +78,7 @@ async fn unknown_identifier_costs_one_call_for_all() {
 }
 
 #[tokio::test]
-async fn herd_over_both_replicas_makes_one_call() {
+async fn many_requests_at_both_replicas_make_one_call() {
     let world = World::start().await;
     world.contact(ALVA);
     let [a, b] = world.replicas().await;
@@ -98,7 +98,7 @@ async fn herd_over_both_replicas_makes_one_call() {
 }
 
 #[tokio::test]
-async fn fresh_part_is_never_a_neighbours() {
+async fn fresh_part_never_comes_from_another_replica() {
     let world = World::start().await;
     let id = world.contact(ALVA);
     let [a, b] = world.replicas().await;
@@ -179,7 +179,7 @@ async fn fresh_profile_resolves_the_identifier_again() {
 }
 
 #[tokio::test]
-async fn max_age_bounds_a_neighbours_data() {
+async fn max_age_bounds_another_replicas_data() {
     let world = World::start().await;
     world.contact(ALVA);
     let [a, b] = world.replicas().await;
@@ -253,7 +253,7 @@ async fn end_of_the_epoch_overtakes_every_answer_in_flight() {
 }
 
 #[tokio::test]
-async fn refresh_ahead_takes_the_neighbours_newer_data() {
+async fn refresh_ahead_takes_another_replicas_newer_data() {
     let world = World::start().await;
     world.contact(ALVA);
     let replicas = world.replicas().await;
@@ -331,7 +331,7 @@ async fn failed_call_gives_up_its_lease() {
 }
 
 #[tokio::test]
-async fn cache_that_is_off_leaves_the_tier_alone() {
+async fn cache_that_is_off_does_not_use_the_tier() {
     let world = World::start().await;
     world.contact(ALVA);
     let [a, b] = world.replicas().await;
@@ -351,7 +351,7 @@ async fn cache_that_is_off_leaves_the_tier_alone() {
 }
 
 #[tokio::test]
-async fn neighbours_part_is_as_old_as_the_neighbour_says() {
+async fn age_of_another_replicas_part_is_kept() {
     let world = World::start().await;
     let id = world.contact(ALVA);
     let [a, b] = world.replicas().await;

@@ -22,7 +22,7 @@ async fn prefer(replica: &Replica, contact_type: &str) -> Result<Found, Error> {
 }
 
 #[tokio::test]
-async fn neighbours_resolution_of_an_untyped_lookup_is_served() {
+async fn another_replicas_resolution_of_an_untyped_lookup_is_served() {
     let world = World::start().await;
     let id = world.contact(ALVA);
     let [a, b] = world.replicas().await;
@@ -34,7 +34,7 @@ async fn neighbours_resolution_of_an_untyped_lookup_is_served() {
 }
 
 #[tokio::test]
-async fn neighbours_matches_and_profiles_decide_without_a_call() {
+async fn another_replicas_matches_and_profiles_decide_without_a_call() {
     let world = World::start().await;
     let member = world.contact(ALVA);
     let other = world.contact(ALVA);

@@ -123,7 +123,7 @@ async fn replica_that_was_away_follows_through_ended_epochs_without_a_gap() {
 }
 
 #[tokio::test]
-async fn operation_in_an_ended_epoch_is_a_miss_until_the_next_is_opened() {
+async fn operation_in_an_ended_epoch_misses_until_the_next_is_opened() {
     let (bench, one, two) = Bench::with_two_replicas().await;
     one.announce(InvalidationScope::Everything, b"all")
         .await

@@ -331,7 +331,7 @@ async fn message_is_applied_once() {
 }
 
 #[tokio::test]
-async fn ended_keys_are_dropped_as_seldom_as_ordered() {
+async fn ended_keys_are_dropped_only_at_the_set_interval() {
     let bench = bench().await;
     bench.standin.drop_every(HOUR);
     let command = InvalidateCommand {

@@ -81,7 +81,7 @@ fn value_that_two_contacts_show_at_once_is_a_conflict() {
 }
 
 #[test]
-fn purge_by_identifier_ends_what_is_just_being_learned() {
+fn purge_by_identifier_ends_an_alias_that_is_just_being_learned() {
     explore(|| {
         let cache = cache();
         let flight = {
@@ -109,7 +109,7 @@ fn purge_by_identifier_ends_what_is_just_being_learned() {
 }
 
 #[test]
-fn sweep_after_a_purge_of_the_contact_leaves_nothing_that_was_learned_before() {
+fn sweep_after_a_purge_removes_earlier_learned_aliases() {
     explore(|| {
         let cache = cache();
         let flight = {

@@ -490,7 +490,7 @@ fn plain_callers_share_one_flight_and_one_may_leave() {
 }
 
 #[test]
-fn sweep_leaves_a_record_that_is_stored_meanwhile() {
+fn sweep_keeps_a_record_that_is_stored_during_it() {
     explore(|| {
         let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
         let cache = Arc::new(cache_at(Clock::from(manual.clone())));

@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_owed_is_bounded_and_covers_no_less() {
+    fn owed_invalidations_are_bounded_and_never_cover_less() {
         let id = ContactId::parse("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01").expect("an id");
         let list = Owed::default();
         list.add(&[]);
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn scope_names_each_contact_with_what_is_covered() {
+    fn scope_names_each_contact_with_its_covered_parts() {
         use crate::domain::Part;
 
         let id = ContactId::parse("6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01").expect("an id");

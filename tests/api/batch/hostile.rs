@@ -118,7 +118,7 @@ async fn wrong_media_types_codings_and_sizes_are_refused_as_elsewhere() {
 }
 
 #[tokio::test]
-async fn malformed_look_up_gets_its_own_line_and_the_others_go_on() {
+async fn malformed_look_up_gets_its_own_line_and_others_continue() {
     let app = TestApp::spawn().await;
     let good = format!("{{\"contactId\": \"{}\"}}", ALVA.id);
     let long = format!("{{\"email\": \"{}@example.com\"}}", "a".repeat(2000));

@@ -113,7 +113,7 @@ async fn unfinished_look_ups_count_as_unknown_for_the_guard() {
 }
 
 #[tokio::test]
-async fn distinct_contacts_of_a_batch_count_for_people_per_hour() {
+async fn distinct_contacts_of_a_batch_count_towards_the_hourly_limit() {
     let app = TestApp::with(shop(|shop| shop.people_per_hour = Some(2))).await;
     let body = json!({"lookups": [
         {"contactId": ALVA.id}, {"email": ALVA.email}, {"contactId": CIM.id},
@@ -200,7 +200,7 @@ async fn look_up_without_budget_is_tried_again_until_the_deadline() {
 }
 
 #[tokio::test]
-async fn batch_leaves_half_of_the_burst_to_people() {
+async fn batch_leaves_half_of_the_burst_to_interactive_requests() {
     let app = TestApp::with(|config| {
         config.engage.requests_per_second = 50.0;
         config.engage.burst = 10;

@@ -81,7 +81,7 @@ async fn connection_is_kept_after_the_last_line() {
 }
 
 #[tokio::test]
-async fn caller_who_leaves_ends_the_batch_and_its_calls_run_on() {
+async fn disconnected_caller_ends_the_batch_and_its_calls_continue() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
     let ids = app.engage.contact_ids().split_off(5);

@@ -108,7 +108,7 @@ async fn deliver_update(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn contact_is_found_by_its_new_type_alone_after_a_webhook() {
+async fn contact_is_found_only_by_its_new_type_after_a_webhook() {
     for cached in [&[][..], &["Member"], &["Gold"], &["Member", "Gold"]] {
         for lookup in lookups() {
             let app = TestApp::with(with_secret).await;

@@ -58,7 +58,7 @@ async fn failing_part_is_null_and_degraded_and_the_rest_is_served() {
 }
 
 #[tokio::test]
-async fn failing_part_backs_off_and_leaves_the_other_endpoints_alone() {
+async fn failing_part_backs_off_without_affecting_other_endpoints() {
     let app = app().await;
     app.engage
         .fault(Endpoint::Purchases, Fault::Status(500, json!("busy")));

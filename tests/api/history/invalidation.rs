@@ -146,7 +146,7 @@ async fn history_in_flight_is_discarded_by_an_invalidation() {
 }
 
 #[tokio::test]
-async fn rest_of_the_answer_heeds_an_invalidation_during_a_call_for_history() {
+async fn invalidation_during_a_call_for_history_reaches_the_other_parts() {
     let app = app().await;
     app.get(&alva("points,vouchers")).await.assert_ok();
     let hold = app.engage.hold(Endpoint::Purchases);

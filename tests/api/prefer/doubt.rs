@@ -107,7 +107,7 @@ async fn incomplete_list_decides_nothing() {
 }
 
 #[tokio::test]
-async fn listed_stranger_is_never_chosen() {
+async fn listed_contact_without_the_identifier_is_never_chosen() {
     let app = spawn().await;
     app.engage.contact(DORA.id).contact_type("Contact");
     let several = json!({"errorCode": "MultipleMatches",
@@ -120,7 +120,7 @@ async fn listed_stranger_is_never_chosen() {
 }
 
 #[tokio::test]
-async fn resolution_to_a_stranger_is_an_identity_mismatch() {
+async fn resolution_to_a_contact_without_the_identifier_is_a_mismatch() {
     let app = TestApp::spawn().await;
     app.engage.fault(
         Endpoint::ContactIdLookup,
@@ -132,7 +132,7 @@ async fn resolution_to_a_stranger_is_an_identity_mismatch() {
 }
 
 #[tokio::test]
-async fn change_during_the_choice_is_heeded() {
+async fn change_during_the_choice_starts_it_again() {
     let app = spawn().await;
     let hold = app.engage.hold(Endpoint::Contact);
     let waiting = app.spawn_get(MEMBER);

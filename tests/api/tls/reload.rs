@@ -18,7 +18,7 @@ async fn metric(app: &TestApp, series: &str) -> String {
 }
 
 #[tokio::test]
-async fn call_in_flight_ends_as_it_began_and_the_next_trusts_the_new_authority() {
+async fn call_in_flight_finishes_and_the_next_trusts_the_new_authority() {
     let (before, after) = (CertificateAuthority::new(), CertificateAuthority::new());
     let mut proxy = TlsProxy::bind(before.issue("localhost", VALID_UNTIL, &BOTH_VERSIONS)).await;
     let app = trusting(&before, &mut proxy).await;

@@ -122,7 +122,7 @@ async fn token_where_no_issuer_is_configured_is_of_another_issuer() {
 }
 
 #[tokio::test]
-async fn report_of_a_token_agrees_with_its_refusal_and_shows_no_personal_value() {
+async fn report_of_a_token_matches_its_refusal_without_personal_values() {
     let issuer = Issuer::new();
     let mut config = layers::read(None, &BTreeMap::new()).expect("the defaults");
     config.auth.jwt = Some(jwt(&issuer));

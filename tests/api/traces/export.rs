@@ -171,7 +171,7 @@ async fn absent_collector_costs_spans_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn end_of_the_service_sends_what_is_left() {
+async fn end_of_the_service_sends_the_remaining_spans() {
     let (app, collector) = traced().await;
     get(&app).await;
     app.stop().await.expect("a clean end");

@@ -89,7 +89,7 @@ fn full_pipe() -> (io::PipeReader, io::PipeWriter) {
 }
 
 #[test]
-fn sigterm_ends_a_process_that_can_write_neither_its_log_nor_its_last_error() {
+fn sigterm_ends_a_process_that_can_not_write_its_output() {
     let engage = Engage::start();
     let hold = engage.simulator.hold(Endpoint::Overview);
     let (unread, stderr) = full_pipe();

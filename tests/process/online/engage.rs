@@ -125,7 +125,7 @@ fn contact_type_that_the_tenant_lacks_fails() {
 }
 
 #[test]
-fn wrong_point_definition_fails_and_a_missing_one_warns_where_there_are_several() {
+fn wrong_point_definition_fails_and_an_unset_one_warns_among_several() {
     let server = Engage::start();
     let engage = &server.simulator;
     let online = Online::new(engage).with("ENGAGE__DEFAULT_POINT_DEFINITION", "77");
@@ -176,7 +176,7 @@ fn changed_contacts_that_are_not_listed_fail_where_they_are_polled() {
 }
 
 #[test]
-fn rate_above_engages_warns_and_a_429_fails_it_alone() {
+fn rate_above_engages_warns_and_a_429_fails_only_the_rate() {
     let server = Engage::start();
     let engage = &server.simulator;
     let online = Online::new(engage).with("ENGAGE__REQUESTS_PER_SECOND", "60");

@@ -54,7 +54,7 @@ async fn an_alias_leads_to_the_values_of_its_contact() {
 }
 
 #[tokio::test]
-async fn an_alias_alone_serves_a_flight_without_parts() {
+async fn an_alias_serves_a_flight_that_needs_no_parts() {
     let tier = Tier::start().await;
     tier.fill_alias(ANNAS_MAIL, ANNA).await;
     tier.invalidate(parts_of(ANNA, &[Part::Profile])).await;
@@ -224,7 +224,7 @@ async fn the_value_that_was_requested_later_replaces_the_other() {
 }
 
 #[tokio::test]
-async fn an_alias_needs_no_part_that_its_call_could_not_fill() {
+async fn an_alias_needs_only_parts_that_its_call_could_fill() {
     let tier = Tier::start().await;
     tier.fill_alias(ANNAS_MAIL, ANNA).await;
     tier.invalidate(parts_of(ANNA, &[Part::Points])).await;

@@ -283,7 +283,7 @@ async fn shares(tier: &Tier, known_replicas: u32) -> (u32, u64) {
 }
 
 #[tokio::test]
-async fn a_replica_that_may_be_cut_off_keeps_its_share_for_a_while() {
+async fn a_possibly_cut_off_replica_keeps_its_share_for_a_while() {
     let tier = Tier::start().await;
     assert_eq!(shares(&tier, 1).await, (1, 1));
     lease(&tier, command(OTHER)).await;
@@ -332,7 +332,7 @@ async fn after_a_flush_the_replicas_known_before_count_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_clock_that_was_set_back_stops_the_budget_for_a_moment_only() {
+async fn a_clock_that_was_set_back_stops_the_budget_briefly() {
     let tier = full(&[REPLICA, OTHER]).await;
     let future = server_time(&tier) + 3_600_000;
     set(&tier, "at", &format!("{future}000"));

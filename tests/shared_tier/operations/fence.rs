@@ -21,7 +21,7 @@ async fn expect_all_overtaken(tier: &Tier, lease: Lease) {
 }
 
 #[tokio::test]
-async fn an_invalidation_since_the_lease_refuses_its_parts_alone() {
+async fn an_invalidation_since_the_lease_refuses_only_its_parts() {
     let tier = Tier::start().await;
     let lease = tier.lease(CONTACT).await;
     tier.invalidate(parts_of(ANNA, &[Part::Points, Part::Vouchers]))

@@ -64,7 +64,7 @@ async fn leases_of_covered_parts_end_and_others_stay() {
 }
 
 #[tokio::test]
-async fn covered_parts_are_filled_by_the_entity_endpoint_alone() {
+async fn covered_parts_are_filled_only_by_the_entity_endpoint() {
     let tier = Tier::start().await;
     tier.invalidate(parts_of(ANNA, &[Part::Points, Part::Audiences]))
         .await;

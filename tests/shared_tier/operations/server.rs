@@ -148,7 +148,7 @@ async fn every_operation_of_a_replica_extends_the_epoch() {
 }
 
 #[tokio::test]
-async fn a_ttl_never_becomes_shorter_than_what_is_left() {
+async fn a_ttl_is_never_shortened() {
     let tier = Tier::start().await;
     tier.fill(ANNA, "data").await;
     let key = tier.contact_key(ANNA);

@@ -1,136 +1,50 @@
-//! The problems of each operation, by status.
-
-use std::collections::BTreeMap;
+//! The responses with problems. The document names the codes of each in its description; the rest follows from them.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::headers;
 use crate::http::error::Code;
 
-/// The codes of a look-up by identifier.
-pub(super) const OF_IDENTIFIER: &[Code] = &[
-    Code::MissingIdentifier,
-    Code::AmbiguousIdentifier,
-    Code::MissingContactType,
-    Code::InvalidEmailAddress,
-    Code::InvalidPhoneNumber,
-    Code::InvalidSocialSecurityNumber,
-    Code::InvalidContactId,
-    Code::InvalidSearchQuery,
-];
+/// What a description ends with where the code may be one of Engage's.
+const OF_ENGAGE: &str = ", or a code of Engage's";
 
-/// The codes of every request with a credential.
-const OF_CALLERS: &[Code] = &[
-    Code::InvalidParameter,
-    Code::InvalidContactType,
-    Code::Unauthorized,
-    Code::Forbidden,
-    Code::ContactNotFound,
-    Code::RateLimited,
-    Code::Internal,
-    Code::UpstreamUnavailable,
-    Code::Overloaded,
-];
-
-/// The codes of an answer about one customer.
-const OF_LOOKUPS: &[Code] = &[
-    Code::InvalidEmailAddress,
-    Code::InvalidPhoneNumber,
-    Code::InvalidSocialSecurityNumber,
-    Code::InvalidContactId,
-    Code::InvalidSearchQuery,
-    Code::MultipleMatches,
-    Code::PreconditionFailed,
-    Code::InvalidSystemConfiguration,
-    Code::UpstreamUnauthorized,
-    Code::UpstreamForbidden,
-    Code::UpstreamFailed,
-    Code::UpstreamInvalid,
-    Code::IdentityMismatch,
-    Code::UpstreamTimeout,
-    Code::NotCached,
-];
-
-/// The codes of a body.
-pub(super) const OF_BODIES: &[Code] = &[Code::PayloadTooLarge, Code::UnsupportedMediaType];
-
-/// The codes of an operation.
-fn codes(path: &str) -> Vec<&'static Code> {
-    let lists: &[&[Code]] = match path {
-        "/customer" => &[
-            OF_IDENTIFIER,
-            OF_CALLERS,
-            OF_LOOKUPS,
-            &[Code::NationalIdInUrl],
-        ],
-        "/customer/me" => &[OF_CALLERS, OF_LOOKUPS, &[Code::MissingContactType]],
-        "/customer/lookup" => &[OF_IDENTIFIER, OF_CALLERS, OF_LOOKUPS, OF_BODIES],
-        "/customer/prefetch" => &[OF_IDENTIFIER, OF_CALLERS, OF_BODIES],
-        "/customer/changed" => &[OF_IDENTIFIER, OF_CALLERS, OF_BODIES, &[Code::NotShared]],
-        "/customer/batch" => &[OF_CALLERS, OF_BODIES],
-        "/webhooks/engage" => &[&[
-            Code::InvalidParameter,
-            Code::Unauthorized,
-            Code::NotFound,
-            Code::PayloadTooLarge,
-            Code::UnsupportedMediaType,
-            Code::Internal,
-            Code::Overloaded,
-            Code::WebhookUnreadable,
-            Code::NotShared,
-        ]],
-        _ => &[&[Code::Overloaded]],
-    };
-    lists.iter().flat_map(|list| list.iter()).collect()
-}
-
-/// The responses with an operation's problems, by status. A look-up's 400 may have a code of Engage's.
-pub(super) fn responses(path: &str, has_codes_of_engage: bool) -> Map<String, Value> {
-    of_codes(&codes(path), has_codes_of_engage)
-}
-
-/// The responses with these problems, by status.
-pub(super) fn of_codes(codes: &[&Code], has_codes_of_engage: bool) -> Map<String, Value> {
-    let mut by_status = BTreeMap::<StatusCode, Vec<&str>>::new();
-    for code in codes {
-        let named = by_status.entry(code.status()).or_default();
-        if !named.contains(&code.as_str()) {
-            named.push(code.as_str());
+/// Writes the responses of a document that are problems alone.
+pub(super) fn write(document: &mut Value) {
+    let responses = document["components"]["responses"].as_object_mut();
+    for (name, response) in responses.expect("an object") {
+        let content = response["content"].as_object();
+        if content.is_some_and(|content| content.keys().any(|media| media != PROBLEM)) {
+            continue;
         }
+        let description = response["description"].as_str().expect("a description");
+        *response = described(name, description);
     }
-    by_status
-        .into_iter()
-        .map(|(status, codes)| {
-            let is_open = has_codes_of_engage && status == StatusCode::BAD_REQUEST;
-            (
-                status.as_str().to_owned(),
-                response(status, &codes, is_open),
-            )
-        })
-        .collect()
 }
 
-fn response(status: StatusCode, codes: &[&str], is_open: bool) -> Value {
-    let own: &[&str] = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => &["WWW-Authenticate"],
-        StatusCode::TOO_MANY_REQUESTS => &["Retry-After", "RateLimit", "RateLimit-Policy"],
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => &["Accept", "Accept-Encoding"],
-        StatusCode::SERVICE_UNAVAILABLE => &["Retry-After"],
-        _ => &[],
-    };
-    let (mut named, code) = (codes.join(", "), json!({"enum": codes}));
-    let code = if is_open {
-        named.push_str(", or a code of Engage's");
-        json!({"type": "string"})
-    } else {
-        code
+const PROBLEM: &str = "application/problem+json";
+
+/// The response with the codes that its description names. Its own name ends with the status.
+fn described(name: &str, description: &str) -> Value {
+    let named = description.strip_suffix(OF_ENGAGE);
+    let codes: Vec<_> = named
+        .unwrap_or(description)
+        .split(", ")
+        .map(|code| Code::OWN.iter().find(|known| known.as_str() == code))
+        .map(|code| code.unwrap_or_else(|| panic!("{name} names an unknown code: {description}")))
+        .collect();
+    let status = codes[0].status();
+    assert!(name.ends_with(status.as_str()), "{name}: {description}");
+    let is_of_status = |code: &&Code| code.status() == status;
+    assert!(codes.iter().all(is_of_status), "{name}: {description}");
+    let code = match named {
+        Some(_) => json!({"type": "string"}),
+        None => json!({"enum": codes.iter().map(|code| code.as_str()).collect::<Vec<_>>()}),
     };
     let status_member = json!({"const": status.as_u16()});
     json!({
-        "description": named,
-        "headers": headers::of_response(own),
-        "content": {"application/problem+json": {
+        "description": description,
+        "headers": header_fields(status),
+        "content": {PROBLEM: {
             "schema": {"allOf": [
                 {"$ref": "#/components/schemas/Problem"},
                 {"type": "object", "properties": {"code": code, "status": status_member}},
@@ -140,16 +54,47 @@ fn response(status: StatusCode, codes: &[&str], is_open: bool) -> Value {
     })
 }
 
-fn example(status: StatusCode, code: &str) -> Value {
-    let known = Code::OWN.iter().find(|known| known.as_str() == code);
-    let known = known.expect("one of this service's codes");
+/// Those that a problem of this status has besides those of every response.
+fn header_fields(status: StatusCode) -> Map<String, Value> {
+    let own: &[&str] = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => &["WWW-Authenticate"],
+        StatusCode::TOO_MANY_REQUESTS => &["Retry-After", "RateLimit", "RateLimit-Policy"],
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => &["Accept", "Accept-Encoding"],
+        StatusCode::SERVICE_UNAVAILABLE => &["Retry-After"],
+        _ => &[],
+    };
+    let reference = |name: &&str| {
+        let reference = json!({"$ref": format!("#/components/headers/{name}")});
+        ((*name).to_owned(), reference)
+    };
+    own.iter().map(reference).collect()
+}
+
+fn example(status: StatusCode, code: &Code) -> Value {
     json!({
         "type": "about:blank",
         "title": status.canonical_reason(),
         "status": status.as_u16(),
-        "detail": known.detail(),
-        "code": code,
+        "detail": code.detail(),
+        "code": code.as_str(),
         "requestId": "04ff3a7c-3285-4143-80a5-caf3991a8076",
-        "retryable": known.is_retryable(),
+        "retryable": code.is_retryable(),
     })
+}
+
+/// An operation's responses are of the status under which they stand.
+#[test]
+fn responses_stand_under_their_status() {
+    for (listener, ..) in super::DOCUMENTS {
+        let document = super::document(listener);
+        let paths = document["paths"].as_object().expect("paths").values();
+        let operations = paths.flat_map(|methods| methods.as_object().expect("methods").values());
+        for operation in operations {
+            for (status, response) in operation["responses"].as_object().expect("responses") {
+                let reference = response["$ref"].as_str();
+                let is_it = reference.is_none_or(|name| name.ends_with(&**status));
+                assert!(is_it, "{status} of {}", operation["operationId"]);
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The schemas of bodies. What is derived from types says neither that every member is always present, nor what one
+//! The schemas of answers. What is derived from types says neither that every member is always present, nor what one
 //! member says of another: that is added here.
 
 use serde_json::{Map, Value, json};
@@ -7,7 +7,6 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-use super::requests;
 use crate::{
     customer::schemas as answer,
     domain::{HistoryPart, Part},
@@ -23,10 +22,6 @@ pub(super) fn all() -> Map<String, Value> {
     let guest = guest(&schemas, &schemas["Customer"]);
     schemas.insert("Guest".to_owned(), guest);
     add_problems(&mut schemas);
-    schemas.insert("BatchLine".to_owned(), batch_line());
-    for (name, schema) in requests::schemas() {
-        schemas.insert(name.to_owned(), schema);
-    }
     schemas
 }
 
@@ -104,12 +99,6 @@ fn complete_customer(schemas: &mut Map<String, Value>) {
             "required": names, "properties": members,
         }),
     );
-    let as_of = json!({
-        "type": "object", "description": "When a part was fetched.", "required": ["asOf"],
-        "properties": {"asOf": {"$ref": "#/components/schemas/Time",
-            "description": "When the request to Engage started."}},
-    });
-    schemas.insert("AsOf".to_owned(), as_of);
     let redeemed = redeemed_voucher(schemas);
     schemas.insert("RedeemedVoucher".to_owned(), redeemed);
     let transactions = schemas.remove("Page_PointTransaction").expect("a page");
@@ -300,26 +289,4 @@ pub(super) fn add_problems(schemas: &mut Map<String, Value>) {
 
 fn codes() -> Value {
     Code::OWN.iter().map(Code::as_str).collect()
-}
-
-fn batch_line() -> Value {
-    let common = json!({
-        "index": {"type": "integer", "minimum": 0, "description": "The place in `lookups`."},
-        "status": {"type": "integer", "description": "The status of the same request by itself."},
-    });
-    let line = |name: &str| {
-        let mut members = common.clone();
-        members[name] = reference(if name == "customer" {
-            "Customer"
-        } else {
-            "Problem"
-        });
-        let mut line = json!({"type": "object", "properties": members});
-        require_all(&mut line);
-        line
-    };
-    json!({
-        "description": "The answer to one look-up of a batch.",
-        "oneOf": [line("customer"), line("problem")],
-    })
 }

@@ -1,21 +1,16 @@
-//! The schemas of what operators send and read.
+//! The schemas of what operators read.
 
 use serde_json::{Map, Value, json};
 
+use super::schemas::{add_problems, nullable, reference, tidied};
 use crate::{
     customer::{CacheStatus, FetchSource, PartOutcome, Why},
     domain::{HistoryPart, IdentifierKind, Part},
-    http::{
-        openapi::{
-            requests,
-            schemas::{add_problems, nullable, reference, tidied},
-        },
-        operations,
-    },
+    http::operations,
 };
 
 /// The components.
-pub(in crate::http::openapi) fn all() -> Map<String, Value> {
+pub(super) fn all() -> Map<String, Value> {
     let mut schemas = tidied(operations::schemas::of_answers());
     let parts = Part::ALL.map(Part::as_str);
     let history = HistoryPart::ALL.map(HistoryPart::as_str);
@@ -50,9 +45,6 @@ pub(in crate::http::openapi) fn all() -> Map<String, Value> {
     required.expect("a list").retain(|name| name != "budget");
     name_values(&mut schemas);
     add_problems(&mut schemas);
-    for (name, schema) in requests::of_operators() {
-        schemas.insert(name.to_owned(), schema);
-    }
     schemas
 }
 

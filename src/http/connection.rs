@@ -25,12 +25,11 @@ use tokio::{
 use tracing::Level;
 
 use super::{
-    connection_context::{ConnectionContext, SharedContext},
+    connection_context::ConnectionContext,
     connection_slots::{ConnectionPermit, RequestAdmission},
-    connection_state::{ConnectionState, DRAIN},
+    connection_state::DRAIN,
     fast_path::FastPath,
     framing::MAX_HEAD,
-    lingering_close::LingeringClose,
     peer::Peer,
     routes,
     service::HttpService,
@@ -113,11 +112,10 @@ pub(super) async fn serve_connection<S>(
         idle: limits.idle_timeout,
         head: limits.header_timeout,
         write: limits.write_timeout,
+        body: limits.body_timeout,
     };
     let context = Arc::new(ConnectionContext::new(service, peer, permit));
-    let shared = || SharedContext(Arc::clone(&context));
-    let io = LingeringClose::new(stream, shared(), limits.body_timeout);
-    let io = TimedIo::new(io, shared(), timeouts);
+    let io = TimedIo::new(stream, Arc::clone(context.permit.state()), timeouts);
     let io = FastPath::new(io, Arc::clone(&context));
     let answering = Arc::clone(&context);
     let respond = service_fn(move |request: Request<Incoming>| {
@@ -176,7 +174,7 @@ async fn until_end<C>(mut connection: Pin<&mut C>, permit: &ConnectionPermit) ->
 where
     C: Future,
 {
-    let state: &ConnectionState = permit.as_ref();
+    let state = permit.state();
     let mut task: Option<Waker> = None;
     loop {
         let step = poll_fn(|cx| {

@@ -1,12 +1,12 @@
 //! What the streams, the service function and the request bodies of one connection share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use hyper::body::Incoming;
 
 use super::{
-    connection_slots::ConnectionPermit, connection_state::ConnectionState,
-    lingering_close::UnreadInput, peer::Peer, service::HttpService,
+    connection_slots::ConnectionPermit, connection_state::ConnectionState, peer::Peer,
+    service::HttpService,
 };
 
 /// One connection: the service that answers on it, its peer, and what the peer may still send.
@@ -15,7 +15,6 @@ pub(super) struct ConnectionContext {
     pub(super) peer: Peer,
     pub(super) permit: ConnectionPermit,
     pub(super) unread_body: UnreadBody,
-    pub(super) unread_input: UnreadInput,
 }
 
 impl ConnectionContext {
@@ -25,27 +24,11 @@ impl ConnectionContext {
             peer,
             permit,
             unread_body: UnreadBody::default(),
-            unread_input: UnreadInput::default(),
         }
     }
 
     pub(super) fn state(&self) -> &ConnectionState {
-        self.permit.as_ref()
-    }
-}
-
-/// The context, as the connection's streams hold it.
-pub(super) struct SharedContext(pub(super) Arc<ConnectionContext>);
-
-impl AsRef<ConnectionState> for SharedContext {
-    fn as_ref(&self) -> &ConnectionState {
-        self.0.state()
-    }
-}
-
-impl AsRef<UnreadInput> for SharedContext {
-    fn as_ref(&self) -> &UnreadInput {
-        &self.0.unread_input
+        self.permit.state()
     }
 }
 

@@ -125,7 +125,7 @@ struct SlotTable {
 }
 
 struct Slot {
-    state: ConnectionState,
+    state: Arc<ConnectionState>,
     status: AtomicU8,
 }
 
@@ -203,7 +203,7 @@ impl ConnectionSlots {
         let id = table.next;
         table.next += 1;
         let slot = Arc::new(Slot {
-            state: ConnectionState::new(Arc::clone(&self.ticks)),
+            state: Arc::new(ConnectionState::new(Arc::clone(&self.ticks))),
             status: AtomicU8::new(if is_admitted { ADMITTED } else { RESERVE }),
         });
         table.all.insert(id, Arc::clone(&slot));
@@ -290,13 +290,12 @@ pub(super) struct ConnectionPermit {
     slot: Arc<Slot>,
 }
 
-impl AsRef<ConnectionState> for ConnectionPermit {
-    fn as_ref(&self) -> &ConnectionState {
+impl ConnectionPermit {
+    /// What the connection's streams and its task share with its listener.
+    pub(super) fn state(&self) -> &Arc<ConnectionState> {
         &self.slot.state
     }
-}
 
-impl ConnectionPermit {
     /// Whether the connection is in the reserve.
     pub(super) fn is_in_reserve(&self) -> bool {
         self.slot.is_in_reserve()

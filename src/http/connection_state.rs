@@ -37,6 +37,8 @@ pub(super) struct ConnectionState {
     has_partial_head: AtomicBool,
     /// Whether the connection is in the reserve, where time-outs are short.
     has_short_timeouts: AtomicBool,
+    /// Whether the peer may still be sending input that is not read as a request.
+    has_unread_input: AtomicBool,
     /// Whether the remainder of a body is being read after its response; that has a time-out of its own.
     is_draining_body: AtomicBool,
     /// The listener's time.
@@ -90,6 +92,15 @@ impl ConnectionState {
 
     pub(super) fn has_partial_head(&self) -> bool {
         self.has_partial_head.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the peer may still be sending input that is not read as a request.
+    pub(super) fn note_unread_input(&self) {
+        self.has_unread_input.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_unread_input(&self) -> bool {
+        self.has_unread_input.load(Ordering::Relaxed)
     }
 
     /// What arrives next is the remainder of a body.

@@ -9,6 +9,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -18,7 +19,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::connection_state::ConnectionState;
+use super::{connection_state::ConnectionState, lingering_close::LingeringClose};
 
 /// The time-outs of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +30,14 @@ pub(super) struct IoTimeouts {
     pub(super) head: Duration,
     /// For the peer to accept a piece of what is written.
     pub(super) write: Duration,
+    /// For the remainder of a body that is discarded when the connection closes.
+    pub(super) body: Duration,
 }
 
 /// A stream with time-outs.
-pub(super) struct TimedIo<S, W> {
+pub(super) struct TimedIo<S> {
     inner: S,
-    state: W,
+    state: Arc<ConnectionState>,
     timeouts: IoTimeouts,
     /// The phase of the last read: a new one ends the wait for a head.
     phase: usize,
@@ -47,6 +50,7 @@ pub(super) struct TimedIo<S, W> {
     write: Option<Pin<Box<Sleep>>>,
     /// Whether the connection is being closed: no further head is awaited.
     is_ending: bool,
+    close: LingeringClose,
 }
 
 /// The time-out of heads and of idling on a connection in the reserve.
@@ -55,8 +59,8 @@ const SHORT: Duration = Duration::from_secs(1);
 /// How often the idle timer fires within the time-out.
 const TICKS: u32 = 4;
 
-impl<S, W> TimedIo<S, W> {
-    pub(super) fn new(inner: S, state: W, timeouts: IoTimeouts) -> Self {
+impl<S> TimedIo<S> {
+    pub(super) fn new(inner: S, state: Arc<ConnectionState>, timeouts: IoTimeouts) -> Self {
         Self {
             inner,
             state,
@@ -68,32 +72,25 @@ impl<S, W> TimedIo<S, W> {
             quiet_ticks: 0,
             write: None,
             is_ending: false,
+            close: LingeringClose::default(),
         }
     }
 
     /// Whether a head is awaited now. A new phase ends every wait of the one before.
-    fn awaits_head(&mut self) -> bool
-    where
-        W: AsRef<ConnectionState>,
-    {
-        let state = self.state.as_ref();
-        let phase = state.phase();
-        let is_draining_body = state.is_draining_body();
+    fn awaits_head(&mut self) -> bool {
+        let phase = self.state.phase();
         if phase != self.phase {
             self.phase = phase;
-            self.head_has_begun = self.state.as_ref().has_partial_head();
+            self.head_has_begun = self.state.has_partial_head();
             self.head = None;
             self.quiet_ticks = 0;
         }
-        phase.is_multiple_of(2) && !is_draining_body
+        phase.is_multiple_of(2) && !self.state.is_draining_body()
     }
 
     /// The time-out, shortened on a connection in the reserve.
-    fn effective(&self, timeout: Duration) -> Duration
-    where
-        W: AsRef<ConnectionState>,
-    {
-        if self.state.as_ref().has_short_timeouts() {
+    fn effective(&self, timeout: Duration) -> Duration {
+        if self.state.has_short_timeouts() {
             timeout.min(SHORT)
         } else {
             timeout
@@ -101,10 +98,7 @@ impl<S, W> TimedIo<S, W> {
     }
 
     /// Ready when the peer has idled for the time-out.
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()>
-    where
-        W: AsRef<ConnectionState>,
-    {
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let tick = self.effective(self.timeouts.idle) / TICKS;
         let idle = self.idle.get_or_insert_with(|| start(tick));
         loop {
@@ -118,10 +112,7 @@ impl<S, W> TimedIo<S, W> {
     }
 
     /// Ready when a head has taken the time-out.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()>
-    where
-        W: AsRef<ConnectionState>,
-    {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let timeout = self.effective(self.timeouts.head);
         let head = self.head.get_or_insert_with(|| start(timeout));
         head.as_mut().poll(cx)
@@ -132,11 +123,7 @@ fn start(timeout: Duration) -> Pin<Box<Sleep>> {
     Box::pin(sleep_until(Instant::now() + timeout))
 }
 
-impl<S, W> AsyncRead for TimedIo<S, W>
-where
-    S: AsyncRead + Unpin,
-    W: AsRef<ConnectionState> + Unpin,
-{
+impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -148,7 +135,7 @@ where
         if read.is_ready() {
             let has_bytes = buf.filled().len() > before;
             self.head_has_begun |= awaits_head && has_bytes;
-            self.state.as_ref().mark_busy();
+            self.state.mark_busy();
             return read;
         }
         if !awaits_head {
@@ -160,19 +147,18 @@ where
         }
         // While a write is pending the response is still under way, although hyper has handed over all of it.
         let is_idle = self.write.is_none();
-        let state = self.state.as_ref();
         if is_idle {
-            state.mark_idle();
+            self.state.mark_idle();
         }
         // An end of file, as if the peer had closed the connection: between requests that is no error.
-        if !is_idle || !state.begin_idle_close() {
+        if !is_idle || !self.state.begin_idle_close() {
             ready!(self.poll_idle(cx));
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin, W> TimedIo<S, W> {
+impl<S> TimedIo<S> {
     /// Ends a write that has taken the time-out.
     fn timed<T>(
         &mut self,
@@ -192,11 +178,7 @@ impl<S: AsyncWrite + Unpin, W> TimedIo<S, W> {
     }
 }
 
-impl<S, W> AsyncWrite for TimedIo<S, W>
-where
-    S: AsyncWrite + Unpin,
-    W: AsRef<ConnectionState> + Unpin,
-{
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -225,7 +207,7 @@ where
         // the idle timer is started here.
         if !self.is_ending && self.awaits_head() {
             if !self.head_has_begun {
-                self.state.as_ref().mark_idle();
+                self.state.mark_idle();
             }
             if self.poll_idle(cx).is_ready() {
                 cx.waker().wake_by_ref();
@@ -234,24 +216,25 @@ where
         self.timed(cx, flushed)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.is_ending {
-            self.is_ending = true;
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.is_ending {
+            this.is_ending = true;
             // It may be evicted while it lingers.
-            self.state.as_ref().mark_idle();
+            this.state.mark_idle();
         }
-        let shut = Pin::new(&mut self.inner).poll_shutdown(cx);
-        self.timed(cx, shut)
+        let body_timeout = this.timeouts.body;
+        let closed = this
+            .close
+            .poll(&mut this.inner, &this.state, body_timeout, cx);
+        this.timed(cx, closed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicBool, Ordering},
-        },
+        sync::atomic::{AtomicBool, Ordering},
         task::{Wake, Waker},
     };
 
@@ -269,6 +252,7 @@ mod tests {
             idle: LONG,
             head: LONG,
             write: LONG,
+            body: LONG,
         };
         let mut io = TimedIo::new(ours, Arc::clone(&state), timeouts);
         let mut cx = Context::from_waker(Waker::noop());
@@ -300,13 +284,14 @@ mod tests {
             idle: Duration::from_millis(1),
             head: LONG,
             write: LONG,
+            body: LONG,
         };
         let mut io = TimedIo::new(ours, Arc::new(ConnectionState::default()), timeouts);
         assert_eq!(io.read(&mut [0]).await.expect("an end"), 0);
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&woken));
         let mut cx = Context::from_waker(&waker);
-        assert!(Pin::new(&mut io).poll_shutdown(&mut cx).is_ready());
+        assert!(Pin::new(&mut io).poll_shutdown(&mut cx).is_pending());
         // hyper flushes whenever it is polled, also while the connection lingers.
         assert!(Pin::new(&mut io).poll_flush(&mut cx).is_ready());
         assert!(!woken.0.load(Ordering::Relaxed));

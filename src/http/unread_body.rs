@@ -176,7 +176,7 @@ pub(super) fn settle(
     match persistence.to_be_read(remainder, connection, limits) {
         Some((rest, time)) if !closes => read_rest(rest, time, Arc::clone(connection)),
         _ => {
-            connection.unread_input.note();
+            connection.state().note_unread_input();
             announce_close(response, persistence.version);
         }
     }

@@ -4,16 +4,12 @@ fn slots(max: usize) -> Arc<ConnectionSlots> {
     Arc::new(ConnectionSlots::new(max, ConnectionCounters::default()))
 }
 
-fn state(permit: &ConnectionPermit) -> &ConnectionState {
-    permit.as_ref()
-}
-
 /// Handles the signal to evict as the connection's task does: the connection closes if it is idle.
 fn handle_eviction(permit: &ConnectionPermit) -> bool {
-    assert_eq!(state(permit).take_signals(), EVICT);
-    state(permit).evict_when_idle();
-    if state(permit).idle_since().is_some() {
-        state(permit).begin_idle_close();
+    assert_eq!(permit.state().take_signals(), EVICT);
+    permit.state().evict_when_idle();
+    if permit.state().idle_since().is_some() {
+        permit.state().begin_idle_close();
     }
     permit.finish_eviction()
 }
@@ -25,17 +21,17 @@ fn longest_idle_connection_is_evicted_first_and_each_once() {
     slots.tick();
     // The first has sent a response since, the third is answering a request.
     for permit in [&permits[0], &permits[2]] {
-        state(permit).mark_busy();
+        permit.state().mark_busy();
     }
-    state(&permits[0]).mark_idle();
-    state(&permits[2]).advance();
+    permits[0].state().mark_idle();
+    permits[2].state().advance();
     for evicted in [1, 3, 0] {
         let newcomer = slots.acquire().expect("a slot");
-        state(&newcomer).mark_busy();
+        newcomer.state().mark_busy();
         assert!(!newcomer.is_in_reserve());
         let signals: Vec<_> = permits
             .iter()
-            .map(|permit| state(permit).take_signals())
+            .map(|permit| permit.state().take_signals())
             .collect();
         let expected: Vec<_> = (0..4).map(|index| u8::from(index == evicted)).collect();
         assert_eq!(signals, expected);
@@ -49,8 +45,8 @@ fn connection_that_is_busy_again_stays_and_counts() {
     let slots = slots(1);
     let kept = slots.acquire().expect("a slot");
     let newcomer = slots.acquire().expect("a slot");
-    state(&newcomer).mark_busy();
-    state(&kept).mark_busy();
+    newcomer.state().mark_busy();
+    kept.state().mark_busy();
     assert!(!handle_eviction(&kept));
     assert!(!kept.is_in_reserve());
     // Two are admitted where the limit is one: the end of one of them frees no slot.
@@ -80,7 +76,7 @@ fn beyond_the_reserve_there_is_no_slot() {
     let permits: Vec<_> = (0..=PROBE_CONNECTIONS)
         .map(|_| {
             let permit = slots.acquire().expect("a slot");
-            state(&permit).mark_busy();
+            permit.state().mark_busy();
             permit
         })
         .collect();

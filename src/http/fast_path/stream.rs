@@ -93,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
         let head = self.backlog.refused_head(phase);
         let refusal = self.connection.service.refuse_malformed(written, head);
         self.pending.write_refusal(refusal);
-        self.connection.unread_input.note();
+        self.connection.state().note_unread_input();
         true
     }
 }

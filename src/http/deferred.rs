@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -68,35 +67,42 @@ listed_enum! {
     }
 }
 
+/// What is bounded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Bounded {
+    Prefetches,
+    PrefetchesOfClient(ClientName),
+    PrefetchesOfShopper(Flow),
+    BatchesOfClient(ClientName),
+}
+
+impl Bounded {
+    /// How many may be under way.
+    fn max(&self) -> usize {
+        match self {
+            Self::Prefetches => MAX_PREFETCHES,
+            Self::PrefetchesOfClient(_) => MAX_PREFETCHES_PER_CLIENT,
+            Self::PrefetchesOfShopper(_) => MAX_PREFETCHES_PER_SHOPPER,
+            Self::BatchesOfClient(_) => MAX_BATCHES_PER_CLIENT,
+        }
+    }
+}
+
 /// Bounds and counts what no person waits for.
 #[derive(Debug)]
 pub struct DeferredWork {
-    running: Mutex<Running>,
+    /// How many are under way; none is no entry.
+    running: Mutex<HashMap<Bounded, usize>>,
     prefetches: Counters,
     prefetches_of: [Counter; PrefetchOutcome::COUNT],
     batch_lookups: Counters,
     batch_lookups_of: [Counter; BatchOutcome::COUNT],
 }
 
-/// How many are under way. Bounded by the number of clients, and by [`MAX_PREFETCHES`].
-#[derive(Debug, Default)]
-struct Running {
-    prefetches: usize,
-    prefetches_of_client: HashMap<ClientName, usize>,
-    prefetches_of_shopper: HashMap<Flow, usize>,
-    batches_of_client: HashMap<ClientName, usize>,
-}
-
-/// A place for a prefetch, for as long as it runs.
-pub(super) struct PrefetchSlot {
+/// A place for a prefetch or a batch, for as long as it runs.
+pub(super) struct DeferredSlot {
     work: Arc<DeferredWork>,
-    flow: Flow,
-}
-
-/// A place for a batch, for as long as it runs.
-pub(super) struct BatchSlot {
-    work: Arc<DeferredWork>,
-    client: ClientName,
+    counted: Vec<Bounded>,
 }
 
 impl Default for DeferredWork {
@@ -132,75 +138,51 @@ impl DeferredWork {
     }
 
     /// A place for a prefetch, unless as many are under way as may be.
-    pub(super) fn begin_prefetch(self: &Arc<Self>, flow: &Flow) -> Option<PrefetchSlot> {
-        let mut running = self.running();
-        let of_client = count(&running.prefetches_of_client, &flow.client);
-        let of_shopper = count(&running.prefetches_of_shopper, flow);
-        let is_full = running.prefetches >= MAX_PREFETCHES
-            || of_client >= MAX_PREFETCHES_PER_CLIENT
-            || of_shopper >= MAX_PREFETCHES_PER_SHOPPER;
-        if is_full {
-            return None;
-        }
-        running.prefetches += 1;
-        increment(&mut running.prefetches_of_client, &flow.client);
+    pub(super) fn begin_prefetch(self: &Arc<Self>, flow: &Flow) -> Option<DeferredSlot> {
+        let mut of = vec![
+            Bounded::Prefetches,
+            Bounded::PrefetchesOfClient(flow.client.clone()),
+        ];
         if flow.shopper.is_some() {
-            increment(&mut running.prefetches_of_shopper, flow);
+            of.push(Bounded::PrefetchesOfShopper(flow.clone()));
         }
-        Some(PrefetchSlot {
-            work: Arc::clone(self),
-            flow: flow.clone(),
-        })
+        self.begin(of)
     }
 
     /// A place for a batch, unless as many of the client are under way as may be.
-    pub(super) fn begin_batch(self: &Arc<Self>, client: &ClientName) -> Option<BatchSlot> {
-        let mut running = self.running();
-        if count(&running.batches_of_client, client) >= MAX_BATCHES_PER_CLIENT {
-            return None;
-        }
-        increment(&mut running.batches_of_client, client);
-        Some(BatchSlot {
-            work: Arc::clone(self),
-            client: client.clone(),
-        })
+    pub(super) fn begin_batch(self: &Arc<Self>, client: &ClientName) -> Option<DeferredSlot> {
+        self.begin(vec![Bounded::BatchesOfClient(client.clone())])
     }
 
-    fn running(&self) -> MutexGuard<'_, Running> {
+    fn begin(self: &Arc<Self>, counted: Vec<Bounded>) -> Option<DeferredSlot> {
+        let mut running = self.running();
+        let is_full = |of: &Bounded| running.get(of).is_some_and(|count| *count >= of.max());
+        if counted.iter().any(is_full) {
+            return None;
+        }
+        for of in &counted {
+            *running.entry(of.clone()).or_default() += 1;
+        }
+        drop(running);
+        let work = Arc::clone(self);
+        Some(DeferredSlot { work, counted })
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<Bounded, usize>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for PrefetchSlot {
+impl Drop for DeferredSlot {
     fn drop(&mut self) {
         let mut running = self.work.running();
-        running.prefetches = running.prefetches.saturating_sub(1);
-        decrement(&mut running.prefetches_of_client, &self.flow.client);
-        decrement(&mut running.prefetches_of_shopper, &self.flow);
-    }
-}
-
-impl Drop for BatchSlot {
-    fn drop(&mut self) {
-        let mut running = self.work.running();
-        decrement(&mut running.batches_of_client, &self.client);
-    }
-}
-
-fn count<K: Hash + Eq>(counts: &HashMap<K, usize>, of: &K) -> usize {
-    counts.get(of).copied().unwrap_or_default()
-}
-
-fn increment<K: Hash + Eq + Clone>(counts: &mut HashMap<K, usize>, by: &K) {
-    *counts.entry(by.clone()).or_default() += 1;
-}
-
-/// An entry without any is removed.
-fn decrement<K: Hash + Eq>(counts: &mut HashMap<K, usize>, by: &K) {
-    if let Some(count) = counts.get_mut(by) {
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            counts.remove(by);
+        for of in &self.counted {
+            if let Some(count) = running.get_mut(of) {
+                *count -= 1;
+                if *count == 0 {
+                    running.remove(of);
+                }
+            }
         }
     }
 }
@@ -209,7 +191,7 @@ fn decrement<K: Hash + Eq>(counts: &mut HashMap<K, usize>, by: &K) {
 mod tests {
     use super::*;
 
-    fn fill(work: &Arc<DeferredWork>, flow: &Flow) -> Vec<PrefetchSlot> {
+    fn fill(work: &Arc<DeferredWork>, flow: &Flow) -> Vec<DeferredSlot> {
         std::iter::from_fn(|| work.begin_prefetch(flow)).collect()
     }
 
@@ -231,10 +213,7 @@ mod tests {
         let total = slots.len() + of_shopper.len() + of_others.len();
         assert_eq!(total, MAX_PREFETCHES);
         drop((slots, of_shopper, of_others));
-        let running = work.running();
-        assert_eq!(running.prefetches, 0);
-        assert!(running.prefetches_of_client.is_empty());
-        assert!(running.prefetches_of_shopper.is_empty());
+        assert!(work.running().is_empty());
     }
 
     #[test]
@@ -246,6 +225,6 @@ mod tests {
         assert!(work.begin_batch(&"till".into()).is_some());
         drop(slots);
         assert!(work.begin_batch(&shop).is_some());
-        assert!(work.running().batches_of_client.is_empty());
+        assert!(work.running().is_empty());
     }
 }

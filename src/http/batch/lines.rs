@@ -15,7 +15,7 @@ use crate::{
     domain::Lookup,
     http::{
         auth::DeferredTurn,
-        deferred::{BatchOutcome, BatchSlot},
+        deferred::{BatchOutcome, DeferredSlot},
     },
 };
 
@@ -35,11 +35,11 @@ pub(super) struct Lines {
     /// Those that wait for calls.
     running: FuturesUnordered<BoxFuture<'static, Bytes>>,
     /// The client's place for the batch.
-    _slot: BatchSlot,
+    _slot: DeferredSlot,
 }
 
 impl Lines {
-    pub(super) fn new(batch: Arc<Batch>, lookups: Vec<Bytes>, slot: BatchSlot) -> Self {
+    pub(super) fn new(batch: Arc<Batch>, lookups: Vec<Bytes>, slot: DeferredSlot) -> Self {
         Self {
             batch,
             unread: lookups.into_iter().enumerate().collect(),

@@ -1,12 +1,13 @@
 //! The operations listener: the console, readiness with details, metrics, the content of the cache and its latest decisions,
 //! purges, and the switch that turns the cache off. For operators and their tools; never behind the public load balancer.
 
+mod by_name;
 pub(super) mod cache;
 pub(super) mod console;
 pub(super) mod decisions;
 pub(super) mod events;
 pub(super) mod explain;
-mod parts_json;
+
 pub(super) mod readiness;
 pub(super) mod reference;
 pub(super) mod reload;

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{OperationsState, Operator, parts_json::PartsJson};
+use super::{OperationsState, Operator, by_name::ByName};
 use crate::{
     customer::{FetchSource, PartReason, Why},
     domain::Digester,
@@ -65,7 +65,7 @@ struct DecisionJson {
     failure: Option<String>,
     /// `null` where no customer was found.
     #[cfg_attr(test, schema(value_type = Object))]
-    parts: Option<PartsJson<PartJson>>,
+    parts: Option<ByName<PartJson>>,
 }
 
 /// Why a part was served as it was.
@@ -137,7 +137,7 @@ impl DecisionJson {
         };
         let (parts, failure) = match &decision.cause {
             Cause::Parts(reasons) => {
-                let parts = PartsJson::new(|part| reasons[part].as_ref().map(PartJson::from));
+                let parts = ByName::of_parts(|part| reasons[part].as_ref().map(PartJson::from));
                 (Some(parts), None)
             }
             Cause::Failure(failure) => (None, Some(failure.to_string())),

@@ -11,10 +11,10 @@ use http::HeaderMap;
 use serde::Serialize;
 
 use self::shared::SharedTierJson;
-use super::{OperationsState, Operator, parts_json::PartsJson};
+use super::{OperationsState, Operator, by_name::ByName};
 use crate::{
     customer::{self, Age, AliasView, ContactView, Explanation, FenceStatus},
-    domain::{Digester, HistoryPart},
+    domain::Digester,
     http::{audit, body::read_json_body, error::ApiError, params::Params},
 };
 
@@ -85,24 +85,16 @@ struct ContactJson {
     digest: String,
     /// Its parts.
     #[cfg_attr(test, schema(value_type = Object))]
-    parts: PartsJson<ProvenanceJson>,
+    parts: ByName<ProvenanceJson>,
     /// Its history.
     #[cfg_attr(test, schema(value_type = Object))]
-    history: HistoryJson<ProvenanceJson>,
+    history: ByName<ProvenanceJson>,
     /// How many responses about it are kept as they are sent.
     rendered: usize,
     /// Its aliases.
     names: Vec<AliasJson>,
     /// Of its parts.
     fences: Vec<FenceJson>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HistoryJson<T> {
-    point_transactions: Option<T>,
-    redeemed_vouchers: Option<T>,
-    purchases: Option<T>,
 }
 
 /// Where and when data was fetched.
@@ -226,29 +218,23 @@ fn code_of(error: customer::Error) -> String {
 
 impl ContactJson {
     fn new(contact: ContactView, digester: &Digester) -> Self {
-        let mut histories = contact.history;
-        let mut history = |part| {
-            let index = histories.iter().position(|(of, _)| *of == part)?;
-            Some(ProvenanceJson::from(histories.swap_remove(index).1))
-        };
-        let mut ages = contact.parts;
-        let parts = PartsJson::new(|part| {
-            let index = ages.iter().position(|(of, _)| *of == part)?;
-            Some(ProvenanceJson::from(ages.swap_remove(index).1))
-        });
+        let mut parts = contact.parts;
+        let mut history = contact.history;
         Self {
             digest: contact.id.digest(digester).to_string(),
-            parts,
-            history: HistoryJson {
-                point_transactions: history(HistoryPart::PointTransactions),
-                redeemed_vouchers: history(HistoryPart::RedeemedVouchers),
-                purchases: history(HistoryPart::Purchases),
-            },
+            parts: ByName::of_parts(|part| take(&mut parts, part)),
+            history: ByName::of_history(|part| take(&mut history, part)),
             rendered: contact.rendered,
             names: contact.aliases.into_iter().map(AliasJson::from).collect(),
             fences: contact.fences.into_iter().map(FenceJson::from).collect(),
         }
     }
+}
+
+/// Takes the provenance of what is cached of a part.
+fn take<P: PartialEq>(ages: &mut Vec<(P, Age)>, part: P) -> Option<ProvenanceJson> {
+    let index = ages.iter().position(|(of, _)| *of == part)?;
+    Some(ProvenanceJson::from(ages.swap_remove(index).1))
 }
 
 impl From<Age> for ProvenanceJson {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::super::parts_json::PartsJson;
+use super::super::by_name::ByName;
 use crate::{
     customer::{
         FetchSource, SharedAliasView, SharedContact, SharedExplanation, SharedValueView,
@@ -59,10 +59,10 @@ struct ContactJson {
     digest: String,
     /// Its parts.
     #[cfg_attr(test, schema(value_type = Object))]
-    parts: PartsJson<ValueJson>,
+    parts: ByName<ValueJson>,
     /// For how long the overview's copy of each part is not used.
     #[cfg_attr(test, schema(value_type = Object))]
-    entity_only_seconds: PartsJson<f64>,
+    entity_only_seconds: ByName<f64>,
     /// How long other replicas wait at most for a call about it that one of them makes now; `null` for a contact that only
     /// the tier knows to have the identifier.
     busy_seconds: Option<f64>,
@@ -123,8 +123,8 @@ impl ContactJson {
         };
         Self {
             digest: contact.id.digest(digester).to_string(),
-            parts: PartsJson::new(|part| contact.parts[part].map(ValueJson::from)),
-            entity_only_seconds: PartsJson::new(|part| seconds(&contact.entity_only, part)),
+            parts: ByName::of_parts(|part| contact.parts[part].map(ValueJson::from)),
+            entity_only_seconds: ByName::of_parts(|part| seconds(&contact.entity_only, part)),
             busy_seconds: contact.busy.as_ref().map(Duration::as_secs_f64),
         }
     }

@@ -30,6 +30,7 @@ mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 
+mod json_members;
 mod lingering_close;
 mod listener;
 mod log_context;

@@ -8,7 +8,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::error::{ApiError, Code};
+use super::{
+    error::{ApiError, Code},
+    json_members::JsonMembers,
+};
 
 /// The longest value, in bytes as sent.
 const MAX_VALUE: usize = 1024;
@@ -67,10 +70,7 @@ impl<'a> Params<'a> {
 
     /// The members of a JSON object, unread. A repeated name is an error.
     pub(super) fn members(body: &[u8]) -> Result<Vec<(String, &RawValue)>, ApiError> {
-        // serde's message would quote the input.
-        let RawMembers(members) = serde_json::from_slice(body).map_err(|_| {
-            ApiError::with_detail(Code::InvalidParameter, "the body is not a JSON object")
-        })?;
+        let members = object(body)?;
         for (index, (name, _)) in members.iter().enumerate().take(MAX_PARAMETERS) {
             if members[..index].iter().any(|(earlier, _)| earlier == name) {
                 return Err(ApiError::parameter(name, "repeated"));
@@ -81,12 +81,9 @@ impl<'a> Params<'a> {
 
     /// The parameters of a JSON body.
     pub(super) fn from_json(body: &[u8]) -> Result<Self, ApiError> {
-        // serde's message would quote the input.
-        let JsonEntries(entries) = serde_json::from_slice(body).map_err(|_| {
-            ApiError::with_detail(Code::InvalidParameter, "the body is not a JSON object")
-        })?;
+        let members = object(body)?;
         let mut params = Self::default();
-        for (name, value) in entries.into_iter().take(MAX_PARAMETERS) {
+        for (name, value) in members.into_iter().take(MAX_PARAMETERS) {
             if let ParamValue::Text(text) = &value
                 && text.len() > MAX_VALUE
             {
@@ -105,6 +102,18 @@ impl<'a> Params<'a> {
             value
         };
         self.0.push((name, value));
+    }
+}
+
+/// The members of the JSON object that a body must be.
+fn object<'a, V: Deserialize<'a>>(body: &'a [u8]) -> Result<Vec<(String, V)>, ApiError> {
+    match serde_json::from_slice(body) {
+        Ok(JsonMembers(members)) => Ok(members),
+        // serde's message would quote the input.
+        Err(_) => Err(ApiError::with_detail(
+            Code::InvalidParameter,
+            "the body is not a JSON object",
+        )),
     }
 }
 
@@ -158,60 +167,6 @@ fn hex(digits: &[u8]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let [high, low] = *digits else { return None };
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
-}
-
-/// The members of a JSON object with their values unread, repeated names included.
-struct RawMembers<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for RawMembers<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = RawMembers<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(RawMembers(members))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// The members of a JSON object, repeated names included.
-struct JsonEntries(Vec<(String, ParamValue<'static>)>);
-
-impl<'de> Deserialize<'de> for JsonEntries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = JsonEntries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonEntries, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(JsonEntries(entries))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
 }
 
 impl<'de> Deserialize<'de> for ParamValue<'static> {

@@ -1,16 +1,11 @@
 //! The compact serialization of a signed token (RFC 7515, 7.1), parsed before its signature is verified.
 
-use std::fmt;
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, MapAccess, Visitor},
-};
 use serde_json::{Map, Value};
 
 use super::super::token_refusals::TokenRefusal;
+use crate::http::json_members::JsonMembers;
 
 /// The parts of a token whose signature is not verified yet.
 pub(super) struct UnverifiedToken<'a> {
@@ -95,39 +90,12 @@ pub(super) fn members_of(token: &str) -> Option<(Map<String, Value>, Map<String,
     Some((header, members(parts.next()?)?))
 }
 
-/// The JSON object in a part of a token.
+/// The JSON object in a part of a token, without duplicate names: of two, issuer and service might read different ones
+/// (RFC 8725, 2.4).
 fn members(part: &str) -> Option<Map<String, Value>> {
     let json = URL_SAFE_NO_PAD.decode(part).ok()?;
-    let Members(members) = serde_json::from_slice(&json).ok()?;
-    Some(members)
-}
-
-/// The members of a JSON object without duplicate names: of two, issuer and service might read different ones (RFC
-/// 8725, 2.4).
-struct Members(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfObject;
-
-        impl<'de> Visitor<'de> for OfObject {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members, A::Error> {
-                let mut members = Map::new();
-                while let Some((name, value)) = access.next_entry()? {
-                    if members.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a name appears twice"));
-                    }
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(OfObject)
-    }
+    let JsonMembers(members) = serde_json::from_slice(&json).ok()?;
+    let count = members.len();
+    let members: Map<_, _> = members.into_iter().collect();
+    (members.len() == count).then_some(members)
 }

@@ -4,11 +4,11 @@
 
 mod anonymous;
 mod caller;
-mod change_limit;
 mod client;
 mod distinct_contacts;
 mod guard;
 mod jwks;
+mod rate_limiter;
 mod refusal;
 mod shopper;
 mod token;
@@ -21,7 +21,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretSlice};
 
-pub(super) use self::caller::{Caller, DeferredTurn, PendingLookUp};
 use self::{
     anonymous::Anonymous,
     client::ApiClient,
@@ -30,6 +29,10 @@ use self::{
     shopper::Shopper,
     token::TokenVerifier,
     token_refusals::{TokenRefusal, TokenRefusals},
+};
+pub(super) use self::{
+    caller::{Caller, PendingLookUp},
+    guard::HeldBack,
 };
 pub use self::{
     jwks::{PublishedKeys, read_published_keys},
@@ -65,7 +68,7 @@ struct KnownKey {
 impl LastKey {
     /// The client's name.
     pub(super) fn client(&self) -> Option<&str> {
-        Some(self.0.as_ref()?.client.name().as_str())
+        Some(self.0.as_ref()?.client.name.as_str())
     }
 
     /// Notes that the key was used now.
@@ -237,11 +240,11 @@ impl Authenticator {
             let client = key.map(|key| self.client_now(key));
             let shopper = Box::pin(self.shopper(headers, now + self.patience)).await;
             let known = client.as_ref().and_then(|client| client.as_ref().ok());
-            let name = known.map(|client| client.name());
+            let name = known.map(|client| &client.name);
             let shopper = shopper.inspect_err(|refusal| match refusal {
                 AuthRefusal::InvalidToken(why) => self.token_refusals.record(*why, name, context),
                 AuthRefusal::RateLimited { .. } => {
-                    let counters = known.map(|client| client.counters());
+                    let counters = known.map(|client| &client.counters);
                     context.identify_caller(name, counters.or(self.shoppers.as_ref()));
                 }
                 _ => {}
@@ -318,7 +321,7 @@ impl Authenticator {
         let hash = digest::digest(&digest::SHA256, key);
         let mut found = None;
         for client in &self.clients {
-            for (digest, last_use) in client.keys() {
+            for (digest, last_use) in &client.keys {
                 if constant_time::verify_slices_are_equal(digest, hash.as_ref()).is_ok() {
                     found = Some((Arc::clone(client), last_use.clone()));
                 }
@@ -337,7 +340,7 @@ fn clients(
 ) -> Vec<Arc<ApiClient>> {
     let client = |config: &config::ClientConfig| {
         let mut new = ApiClient::new(config, metrics, clock);
-        let is_same = |before: &&Arc<ApiClient>| before.name() == new.name();
+        let is_same = |before: &&Arc<ApiClient>| before.name == new.name;
         if let Some(before) = before.iter().find(is_same) {
             new.continue_from(before);
         }

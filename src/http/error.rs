@@ -33,7 +33,7 @@ pub(super) enum AcceptedBody {
 }
 
 /// A limit of a client's or a shopper's, by its name in `RateLimit`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RateLimit {
     Requests,
     Changes,

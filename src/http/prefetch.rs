@@ -11,7 +11,7 @@ use axum::{
 use http::StatusCode;
 
 use super::{
-    auth::{Caller, DeferredTurn, PendingLookUp},
+    auth::{Caller, HeldBack, PendingLookUp},
     body::read_json_body,
     customer::is_unsettled,
     deferred::PrefetchOutcome,
@@ -66,9 +66,9 @@ fn start(state: &AppState, caller: &Caller, query: CustomerQuery) -> Option<Pref
         return Some(PrefetchOutcome::Fresh);
     }
     let pending = match caller.begin_deferred(&query.lookup, query.now.tick) {
-        DeferredTurn::Granted(pending) => pending,
-        DeferredTurn::Busy => return Some(PrefetchOutcome::Dropped),
-        DeferredTurn::Tripped => return Some(PrefetchOutcome::Guarded),
+        Ok(pending) => pending,
+        Err(HeldBack::Busy) => return Some(PrefetchOutcome::Dropped),
+        Err(HeldBack::Tripped) => return Some(PrefetchOutcome::Guarded),
     };
     let Some(slot) = deferred.begin_prefetch(&query.flow) else {
         pending.end();

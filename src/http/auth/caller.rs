@@ -8,7 +8,7 @@ use super::{
         error::{ApiError, Code, Missing},
     },
     client::{ApiClient, ConcurrencyPermit},
-    guard::Allowance,
+    guard::HeldBack,
     refusal::AuthRefusal,
     shopper::Shopper,
 };
@@ -56,7 +56,7 @@ impl Caller {
 
     /// What the caller counts in: its client's metrics, or those of shoppers without one.
     pub(in crate::http) fn counters(&self) -> Option<&Arc<ClientCounters>> {
-        let of_client = self.client.as_ref().map(|client| client.counters());
+        let of_client = self.client.as_ref().map(|client| &client.counters);
         of_client.or(self.shoppers.as_ref())
     }
 
@@ -153,7 +153,7 @@ impl Caller {
 
     /// The client's name; `None` for a shopper without one.
     pub(in crate::http) fn client(&self) -> Option<&ClientName> {
-        self.client.as_ref().map(|client| client.name())
+        self.client.as_ref().map(|client| &client.name)
     }
 
     /// The flow that the caller's upstream calls are charged to. Shoppers without a client share one.
@@ -161,7 +161,7 @@ impl Caller {
         let name = self.client().cloned();
         Flow {
             client: name.unwrap_or_else(|| ClientName::from(SHOPPERS)),
-            shopper: self.shopper.as_ref().map(Shopper::flow),
+            shopper: self.shopper.as_ref().map(|shopper| shopper.flow),
         }
     }
 
@@ -174,17 +174,21 @@ impl Caller {
 
     /// Counts a report of a change against the limits of the shopper and of the client.
     pub(in crate::http) fn admit_change(&self, now: Tick) -> Result<(), AuthRefusal> {
-        if let Some(limit) = self.shopper.as_ref().and_then(Shopper::changes) {
+        if let Some(limit) = self
+            .shopper
+            .as_ref()
+            .and_then(|shopper| shopper.changes.as_ref())
+        {
             limit.admit(now)?;
         }
         self.client
             .as_ref()
-            .map_or(Ok(()), |client| client.changes().admit(now))
+            .map_or(Ok(()), |client| client.changes.admit(now))
     }
 
     /// Whether the client looked up so many unknown contacts that it is answered from the cache alone.
     pub(in crate::http) fn is_guard_tripped(&self, now: Tick) -> bool {
-        let is_tripped = |client: &Arc<ApiClient>| client.guard().is_tripped(now);
+        let is_tripped = |client: &Arc<ApiClient>| client.guard.is_tripped(now);
         self.client.as_ref().is_some_and(is_tripped)
     }
 
@@ -194,28 +198,25 @@ impl Caller {
         self.client.as_ref().map_or(Ok(()), count)
     }
 
-    /// Whether the client's enumeration guard allows this look-up, for which no person waits.
-    pub(in crate::http) fn begin_deferred(&self, lookup: &Lookup, now: Tick) -> DeferredTurn {
-        let granted = |client| {
-            DeferredTurn::Granted(PendingLookUp {
-                client,
-                unknown: Some(lookup.key().clone()),
-            })
-        };
-        let Some(client) = &self.client else {
-            return granted(None);
-        };
-        match client.guard().begin_pending(now) {
-            Allowance::Granted => granted(Some(Arc::clone(client))),
-            Allowance::Busy => DeferredTurn::Busy,
-            Allowance::Tripped => DeferredTurn::Tripped,
+    /// Begins a look-up for which no person waits, unless the client's enumeration guard holds it back.
+    pub(in crate::http) fn begin_deferred(
+        &self,
+        lookup: &Lookup,
+        now: Tick,
+    ) -> Result<PendingLookUp, HeldBack> {
+        if let Some(client) = &self.client {
+            client.guard.begin_pending(now)?;
         }
+        Ok(PendingLookUp {
+            client: self.client.clone(),
+            unknown: Some(lookup.key().clone()),
+        })
     }
 
     /// Counts a look-up of an unknown contact.
     pub(in crate::http) fn record_unknown(&self, lookup: &Lookup) {
         if let Some(client) = &self.client {
-            client.guard().record_unknown(client.name(), lookup.key());
+            client.guard.record_unknown(&client.name, lookup.key());
         }
     }
 
@@ -229,25 +230,15 @@ impl Caller {
     /// The default view.
     pub(in crate::http) fn view(&self) -> View {
         match (&self.shopper, &self.client) {
-            (None, Some(client)) => client.view(),
+            (None, Some(client)) => client.view,
             _ => View::Storefront,
         }
     }
 
     /// The default channel.
     pub(in crate::http) fn channel(&self) -> Option<Channel> {
-        self.client.as_ref().and_then(|client| client.channel())
+        self.client.as_ref().and_then(|client| client.channel)
     }
-}
-
-/// Whether a look-up that no person waits for may be made now.
-pub(in crate::http) enum DeferredTurn {
-    /// It may.
-    Granted(PendingLookUp),
-    /// Not before another of the client's ends.
-    Busy,
-    /// The client looked up so many unknown contacts that it is answered from the cache alone.
-    Tripped,
 }
 
 /// A look-up under way that no person waits for. If it is dropped before it has ended, its call runs on, and the next
@@ -270,9 +261,9 @@ impl Drop for PendingLookUp {
             return;
         };
         if let Some(key) = &self.unknown {
-            client.guard().record_unknown(client.name(), key);
+            client.guard.record_unknown(&client.name, key);
         }
-        client.guard().end_pending();
+        client.guard.end_pending();
     }
 }
 

@@ -1,14 +1,17 @@
 //! A client with an API key, such as a shop's server or a till: its rights, limits and alarms.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    super::client_metrics::{ClientCounters, ClientMetrics, KeyUse},
-    change_limit::ChangeLimit,
+    super::{
+        client_metrics::{ClientCounters, ClientMetrics, KeyUse},
+        error::RateLimit,
+    },
     distinct_contacts::DistinctContacts,
     guard::EnumerationGuard,
+    rate_limiter::RateLimiter,
     refusal::AuthRefusal,
 };
 use crate::{
@@ -16,31 +19,28 @@ use crate::{
     config::{self, Scope},
     customer::view::View,
     domain::{Channel, ClientName, ContactId, IdentifierKind},
-    rate::Bucket,
 };
 
 /// A client with an API key, or all callers without a credential.
 pub(super) struct ApiClient {
-    name: ClientName,
+    pub(super) name: ClientName,
     /// The digest of each key, and when it was last used.
-    keys: Vec<([u8; 32], KeyUse)>,
+    pub(super) keys: Vec<([u8; 32], KeyUse)>,
     scopes: Vec<Scope>,
     identifiers: Vec<IdentifierKind>,
-    view: View,
-    channel: Option<Channel>,
-    rate: Option<Arc<RequestRate>>,
+    /// The default view.
+    pub(super) view: View,
+    /// The default channel.
+    pub(super) channel: Option<Channel>,
+    /// Limits requests.
+    rate: Option<Arc<RateLimiter>>,
     /// Limits concurrent requests: so many, and those that are left.
     permits: Option<(usize, Arc<Semaphore>)>,
-    guard: Arc<EnumerationGuard>,
+    pub(super) guard: Arc<EnumerationGuard>,
     distinct_contacts: Option<Arc<DistinctContacts>>,
-    changes: Arc<ChangeLimit>,
-    counters: Arc<ClientCounters>,
-}
-
-/// Limits requests per second.
-struct RequestRate {
-    rate: u32,
-    bucket: Mutex<Bucket>,
+    /// Limits the changes that the client reports.
+    pub(super) changes: Arc<RateLimiter>,
+    pub(super) counters: Arc<ClientCounters>,
 }
 
 /// The name of all callers without a credential.
@@ -59,12 +59,7 @@ impl ApiClient {
         clock: &Clock,
     ) -> Self {
         let now = clock.tick();
-        let request_rate = |rate| {
-            Arc::new(RequestRate {
-                rate,
-                bucket: Mutex::new(Bucket::new(f64::from(rate), rate, now)),
-            })
-        };
+        let limiter = |limit, rate| Arc::new(RateLimiter::new(limit, rate, now));
         let counters = metrics.of(&client.id);
         let trips = counters.guard_trips.clone();
         let guard = EnumerationGuard::new(client.unknown_per_minute, trips, clock.clone());
@@ -80,13 +75,15 @@ impl ApiClient {
             identifiers: client.identifiers.clone(),
             view: View::from(client.view),
             channel: client.channel.map(Channel::from),
-            rate: client.requests_per_second.map(request_rate),
+            rate: client
+                .requests_per_second
+                .map(|rate| limiter(RateLimit::Requests, rate)),
             permits: client
                 .max_concurrency
                 .map(|permits| (permits, Arc::new(Semaphore::new(permits)))),
             guard: Arc::new(guard),
             distinct_contacts: client.people_per_hour.map(distinct_contacts),
-            changes: Arc::new(ChangeLimit::new(client.changes_per_second, now)),
+            changes: limiter(RateLimit::Changes, client.changes_per_second),
             counters: Arc::new(counters),
         }
     }
@@ -100,7 +97,7 @@ impl ApiClient {
     /// Counts on where `before`, the same client with an earlier configuration, stands: with each limit that is the same
     /// in both. Requests that are still in flight there count here too.
     pub(super) fn continue_from(&mut self, before: &Self) {
-        let rate = |client: &Self| client.rate.as_ref().map(|rate| rate.rate);
+        let rate = |client: &Self| client.rate.as_ref().map(|limiter| limiter.rate());
         if rate(self) == rate(before) {
             self.rate.clone_from(&before.rate);
         }
@@ -135,7 +132,11 @@ impl ApiClient {
             permits: None,
             guard: Arc::new(EnumerationGuard::new(None, trips, clock.clone())),
             distinct_contacts: None,
-            changes: Arc::new(ChangeLimit::new(ANONYMOUS_CHANGES, clock.tick())),
+            changes: Arc::new(RateLimiter::new(
+                RateLimit::Changes,
+                ANONYMOUS_CHANGES,
+                clock.tick(),
+            )),
             counters: Arc::new(counters),
         }
     }
@@ -152,27 +153,9 @@ impl ApiClient {
 
     /// Counts a request, or a look-up within one, against the rate limit.
     pub(super) fn count(&self, now: Tick) -> Result<(), AuthRefusal> {
-        let Some(limit) = &self.rate else {
-            return Ok(());
-        };
-        let mut bucket = limit.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let rate = limit.rate;
-        bucket
-            .take(now)
-            .map_err(|retry_after| AuthRefusal::RateLimited { rate, retry_after })
-    }
-
-    pub(super) fn name(&self) -> &ClientName {
-        &self.name
-    }
-
-    /// The digest of each key, and when it was last used.
-    pub(super) fn keys(&self) -> &[([u8; 32], KeyUse)] {
-        &self.keys
-    }
-
-    pub(super) fn counters(&self) -> &Arc<ClientCounters> {
-        &self.counters
+        self.rate
+            .as_ref()
+            .map_or(Ok(()), |limiter| limiter.admit(now))
     }
 
     pub(super) fn has(&self, scope: Scope) -> bool {
@@ -183,28 +166,11 @@ impl ApiClient {
         self.identifiers.contains(&kind)
     }
 
-    pub(super) fn view(&self) -> View {
-        self.view
-    }
-
-    pub(super) fn channel(&self) -> Option<Channel> {
-        self.channel
-    }
-
     /// Counts a contact that is sent to the client.
     pub(super) fn record_shown(&self, id: ContactId) {
         if let Some(counter) = &self.distinct_contacts {
             counter.record(&self.name, id);
         }
-    }
-
-    /// Limits the changes that the client reports.
-    pub(super) fn changes(&self) -> &ChangeLimit {
-        &self.changes
-    }
-
-    pub(super) fn guard(&self) -> &EnumerationGuard {
-        &self.guard
     }
 }
 

@@ -34,14 +34,12 @@ struct UnknownIdentifiers {
     pending: usize,
 }
 
-/// Whether one more look-up may be made that no person waits for.
+/// Why a look-up that no person waits for may not be made now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Allowance {
-    /// It is counted as under way until [`EnumerationGuard::end_pending`].
-    Granted,
+pub(in crate::http) enum HeldBack {
     /// Not before one of those under way has ended: all of them might be unknown.
     Busy,
-    /// The client is answered from the cache alone.
+    /// The client looked up so many unknown contacts that it is answered from the cache alone.
     Tripped,
 }
 
@@ -72,21 +70,22 @@ impl EnumerationGuard {
         self.is_tripped(self.clock.tick())
     }
 
-    /// Whether one more look-up may be made that no person waits for. A program can send hundreds at once: unlike those of
-    /// people, they are counted before they are known to be of unknown identifiers.
-    pub(super) fn begin_pending(&self, now: Tick) -> Allowance {
+    /// Begins a look-up that no person waits for; it is counted as under way until [`end_pending`](Self::end_pending). A
+    /// program can send hundreds at once: unlike those of people, they are counted before they are known to be of unknown
+    /// identifiers.
+    pub(super) fn begin_pending(&self, now: Tick) -> Result<(), HeldBack> {
         let Some(limit) = self.limit else {
-            return Allowance::Granted;
+            return Ok(());
         };
         let mut unknown = self.current_minute(now);
         if unknown.identifiers.len() >= limit {
-            return Allowance::Tripped;
+            return Err(HeldBack::Tripped);
         }
         if unknown.identifiers.len() + unknown.pending >= limit {
-            return Allowance::Busy;
+            return Err(HeldBack::Busy);
         }
         unknown.pending += 1;
-        Allowance::Granted
+        Ok(())
     }
 
     /// A look-up under way has ended, and was counted if it was of an unknown identifier.
@@ -148,27 +147,24 @@ mod tests {
         let begin = || guard.begin_pending(clock.tick());
         assert_eq!(
             [(); 4].map(|()| begin())[2..],
-            [Allowance::Granted, Allowance::Busy]
+            [Ok(()), Err(HeldBack::Busy)]
         );
         // One was of a known contact, one of an unknown one.
         guard.end_pending();
-        assert_eq!(begin(), Allowance::Granted);
+        assert_eq!(begin(), Ok(()));
         unknown(&guard, 1);
         guard.end_pending();
-        assert_eq!(begin(), Allowance::Busy);
+        assert_eq!(begin(), Err(HeldBack::Busy));
         // Those under way are not forgotten with the minute.
         manual.advance(MINUTE);
-        assert_eq!(
-            [(); 2].map(|()| begin()),
-            [Allowance::Granted, Allowance::Busy]
-        );
+        assert_eq!([(); 2].map(|()| begin()), [Ok(()), Err(HeldBack::Busy)]);
         for number in 1..=3 {
             unknown(&guard, number);
         }
-        assert_eq!(begin(), Allowance::Tripped);
+        assert_eq!(begin(), Err(HeldBack::Tripped));
         (0..5).for_each(|_| guard.end_pending());
         manual.advance(MINUTE);
-        assert_eq!(begin(), Allowance::Granted);
+        assert_eq!(begin(), Ok(()));
     }
 
     #[test]
@@ -177,7 +173,7 @@ mod tests {
         let guard = EnumerationGuard::new(None, Counter::default(), clock.clone());
         for number in 0..1000 {
             unknown(&guard, number);
-            assert_eq!(guard.begin_pending(clock.tick()), Allowance::Granted);
+            assert_eq!(guard.begin_pending(clock.tick()), Ok(()));
         }
     }
 }

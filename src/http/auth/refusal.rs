@@ -20,10 +20,12 @@ pub(in crate::http) enum AuthRefusal {
     InvalidToken(TokenRefusal),
     /// The issuer's keys, without which a token can't be verified, are not known.
     KeysUnavailable { retry_after: Duration },
-    /// More requests a second than the client or shopper may send.
-    RateLimited { rate: u32, retry_after: Duration },
-    /// More changes a second than the client or shopper may report.
-    TooManyChanges { rate: u32, retry_after: Duration },
+    /// More requests a second than the client or shopper may send, or more changes than it may report.
+    RateLimited {
+        limit: RateLimit,
+        rate: u32,
+        retry_after: Duration,
+    },
     /// More concurrent requests than the client may send.
     TooManyConcurrent,
     /// No credential, and a host or page that needs one.
@@ -51,16 +53,19 @@ impl From<AuthRefusal> for ApiError {
                 let detail = "The token issuer's keys can't be read now.";
                 Self::with_detail(Code::UpstreamUnavailable, detail).retry_after(retry_after)
             }
-            AuthRefusal::RateLimited { rate, retry_after } => {
-                Self::new(Code::RateLimited).rate_limited(RateLimit::Requests, rate, retry_after)
-            }
-            AuthRefusal::TooManyChanges { rate, retry_after } => {
-                let detail = "Too many reported changes from this client.";
-                Self::with_detail(Code::RateLimited, detail).rate_limited(
-                    RateLimit::Changes,
-                    rate,
-                    retry_after,
-                )
+            AuthRefusal::RateLimited {
+                limit,
+                rate,
+                retry_after,
+            } => {
+                let error = Self::new(Code::RateLimited);
+                let error = match limit {
+                    RateLimit::Requests => error,
+                    RateLimit::Changes => {
+                        error.detailed("Too many reported changes from this client.")
+                    }
+                };
+                error.rate_limited(limit, rate, retry_after)
             }
             AuthRefusal::TooManyConcurrent => {
                 let detail = "Too many concurrent requests from this client.";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::change_limit::ChangeLimit;
+use super::rate_limiter::RateLimiter;
 use crate::{
     config::Scope,
     domain::{ContactId, Identifier, Lookup, email::Email},
@@ -14,25 +14,16 @@ pub(super) struct Shopper {
     pub(super) contact_id: Option<ContactId>,
     pub(super) email: Option<Email>,
     pub(super) scopes: Vec<Scope>,
-    /// A keyed hash of the shopper's first identifier: the same for all of its tokens.
+    /// A keyed hash of the shopper's first identifier, the same for all of its tokens: the flow that its calls to Engage
+    /// are charged to.
     pub(super) flow: u64,
     /// Limits the changes that the shopper reports; `None` without that scope.
-    pub(super) changes: Option<Arc<ChangeLimit>>,
+    pub(super) changes: Option<Arc<RateLimiter>>,
 }
 
 impl Shopper {
     pub(super) fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
-    }
-
-    /// The flow that the shopper's upstream calls are charged to: the same for all of its tokens.
-    pub(super) fn flow(&self) -> u64 {
-        self.flow
-    }
-
-    /// Limits the changes that the shopper reports.
-    pub(super) fn changes(&self) -> Option<&ChangeLimit> {
-        self.changes.as_deref()
     }
 
     /// Whether the look-up is by an identifier in the token.

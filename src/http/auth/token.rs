@@ -7,7 +7,7 @@ mod report;
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use jsonwebtoken::Algorithm;
@@ -18,8 +18,9 @@ use self::{
     jws::{JoseHeader, UnverifiedToken, media_type},
 };
 use super::{
-    change_limit::ChangeLimit,
+    super::error::RateLimit,
     jwks::{KeyMetrics, KeyRing, KeySource, candidates},
+    rate_limiter::RateLimiter,
     refusal::AuthRefusal,
     shopper::Shopper,
     token_refusals::TokenRefusal,
@@ -27,7 +28,6 @@ use super::{
 use crate::{
     clock::{Clock, Tick},
     config::{self, Scope},
-    rate::Bucket,
 };
 
 /// The longest token that is parsed, in bytes.
@@ -46,9 +46,10 @@ pub(super) struct TokenVerifier {
     types: Vec<String>,
     claims: ClaimRules,
     rate: Option<u32>,
-    buckets: moka::sync::Cache<u64, Arc<Mutex<Bucket>>>,
+    /// Limits the requests of each shopper.
+    requests: moka::sync::Cache<u64, Arc<RateLimiter>>,
     /// Limits the changes that each shopper reports.
-    change_limits: moka::sync::Cache<u64, Arc<ChangeLimit>>,
+    changes: moka::sync::Cache<u64, Arc<RateLimiter>>,
     hasher: RandomState,
     clock: Clock,
 }
@@ -70,8 +71,8 @@ impl TokenVerifier {
             types: config.types.iter().map(|name| media_type(name)).collect(),
             claims: ClaimRules::from(config),
             rate: config.requests_per_second,
-            buckets: moka::sync::Cache::new(MAX_SHOPPERS),
-            change_limits: moka::sync::Cache::new(MAX_SHOPPERS),
+            requests: moka::sync::Cache::new(MAX_SHOPPERS),
+            changes: moka::sync::Cache::new(MAX_SHOPPERS),
             hasher: RandomState::new(),
             clock,
         })
@@ -93,12 +94,12 @@ impl TokenVerifier {
             None => new.ring.read_first().await?,
         }
         if let Some(before) = before {
-            new.buckets = before.buckets.clone();
-            new.change_limits = before.change_limits.clone();
+            new.requests = before.requests.clone();
+            new.changes = before.changes.clone();
             new.hasher = before.hasher.clone();
         }
         if before.is_some_and(|before| before.rate != new.rate) {
-            new.buckets = moka::sync::Cache::new(MAX_SHOPPERS);
+            new.requests = moka::sync::Cache::new(MAX_SHOPPERS);
         }
         Ok(new)
     }
@@ -122,10 +123,15 @@ impl TokenVerifier {
     ) -> Result<Shopper, AuthRefusal> {
         let shopper = self.verify(token, deadline).await?;
         let flow = self.hasher.hash_one(shopper.identifiers().next());
-        self.count(flow)?;
+        let now = self.clock.tick();
+        let limiter = |limit, rate| move || Arc::new(RateLimiter::new(limit, rate, now));
+        if let Some(rate) = self.rate {
+            let requests = limiter(RateLimit::Requests, rate);
+            self.requests.get_with(flow, requests).admit(now)?;
+        }
         let changes = shopper.has(Scope::Changed).then(|| {
-            let limit = || Arc::new(ChangeLimit::new(SHOPPER_CHANGES, self.clock.tick()));
-            self.change_limits.get_with(flow, limit)
+            let changes = limiter(RateLimit::Changes, SHOPPER_CHANGES);
+            self.changes.get_with(flow, changes)
         });
         Ok(Shopper {
             flow,
@@ -183,19 +189,6 @@ impl TokenVerifier {
         let media_type = header.media_type.as_deref().unwrap_or(DEFAULT_TYPE);
         let is_accepted = self.types.iter().any(|known| known == media_type);
         is_accepted.then_some(()).ok_or(TokenRefusal::Type)
-    }
-
-    fn count(&self, flow: u64) -> Result<(), AuthRefusal> {
-        let Some(rate) = self.rate else { return Ok(()) };
-        let now = self.clock.tick();
-        let bucket = self.buckets.get_with(flow, || {
-            Arc::new(Mutex::new(Bucket::new(f64::from(rate), rate, now)))
-        });
-        let taken = bucket
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take(now);
-        taken.map_err(|retry_after| AuthRefusal::RateLimited { rate, retry_after })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     clock::Tick,
     domain::Lookup,
     http::{
-        auth::DeferredTurn,
+        auth::HeldBack,
         deferred::{BatchOutcome, DeferredSlot},
     },
 };
@@ -87,13 +87,11 @@ impl Lines {
             let turn = self.batch.caller().begin_deferred(&lookup, now);
             let batch = Arc::clone(&self.batch);
             self.running.push(match turn {
-                DeferredTurn::Granted(pending) => {
-                    Box::pin(async move { batch.fetch(index, lookup, pending).await })
-                }
-                DeferredTurn::Tripped => {
+                Ok(pending) => Box::pin(async move { batch.fetch(index, lookup, pending).await }),
+                Err(HeldBack::Tripped) => {
                     Box::pin(async move { batch.find_cached(index, lookup).await })
                 }
-                DeferredTurn::Busy => {
+                Err(HeldBack::Busy) => {
                     self.missing.push_front((index, lookup));
                     return now + PAUSE;
                 }

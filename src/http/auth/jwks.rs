@@ -98,14 +98,6 @@ impl RingState {
     }
 }
 
-/// The result of a search for keys.
-enum KeySearch {
-    /// The keys that may have signed the token; none where the issuer has no such key.
-    Found(Vec<DecodingKey>),
-    /// The next refresh decides.
-    Pending,
-}
-
 impl KeyRing {
     pub(super) fn new(source: KeySource, metrics: KeyMetrics, clock: Clock) -> Self {
         let now = clock.tick();
@@ -193,7 +185,7 @@ impl KeyRing {
         let mut needed = None;
         let mut slot = None;
         loop {
-            if let KeySearch::Found(keys) = self.search(hash, &find, deadline, &mut needed)? {
+            if let Some(keys) = self.search(hash, &find, deadline, &mut needed)? {
                 return Ok(keys);
             }
             if slot.is_none() {
@@ -207,7 +199,8 @@ impl KeyRing {
         }
     }
 
-    /// One look at the state. `needed` is the number of the first refresh that starts after the call; the first search
+    /// One look at the state: the keys that may have signed the token, none where the issuer has no such key; `None` where
+    /// the next refresh decides. `needed` is the number of the first refresh that starts after the call; the first search
     /// sets it.
     fn search(
         &self,
@@ -215,23 +208,23 @@ impl KeyRing {
         find: impl Fn(&RingState, Option<u64>) -> Option<Vec<DecodingKey>>,
         deadline: Tick,
         needed: &mut Option<u64>,
-    ) -> Result<KeySearch, KeysUnavailable> {
+    ) -> Result<Option<Vec<DecodingKey>>, KeysUnavailable> {
         let now = self.clock.tick();
         let mut state = self.state();
         if state.keys.is_none() {
             let retry_after = state.next.since(now);
             let is_refreshing = state.is_refreshing();
             return is_refreshing
-                .then_some(KeySearch::Pending)
+                .then_some(None)
                 .ok_or(KeysUnavailable { retry_after });
         }
         if let Some(keys) = find(&state, *needed) {
-            return Ok(KeySearch::Found(keys));
+            return Ok(Some(keys));
         }
         let is_first = needed.is_none();
         let needed = *needed.get_or_insert(state.started + 1);
         if state.succeeded >= needed || state.absent.contains(hash, now) {
-            return Ok(KeySearch::Found(Vec::new()));
+            return Ok(Some(Vec::new()));
         }
         if state.ended >= needed {
             return Err(KeysUnavailable {
@@ -250,7 +243,7 @@ impl KeyRing {
                 retry_after: earliest.since(now),
             });
         }
-        Ok(KeySearch::Pending)
+        Ok(None)
     }
 
     /// Reads the keys for the first time, before [`refresh`](Self::refresh) runs. Fails if they can't be read.

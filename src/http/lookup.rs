@@ -86,9 +86,7 @@ impl LookupRules {
     ) -> Result<ParsedLookup, ApiError> {
         caller.require(Scope::Read)?;
         let raw = RawLookup::read(params, location)?;
-        let may_look_up_by = |kind| caller.require_identifier(kind);
-        let lookup = self.lookup(&raw, location, may_look_up_by, now)?;
-        caller.require_lookup(&lookup)?;
+        let lookup = self.lookup_of(&raw, location, caller, now)?;
         self.parse(lookup, &raw, caller, directives)
     }
 
@@ -133,10 +131,7 @@ impl LookupRules {
         now: Now,
     ) -> Result<Lookup, ApiError> {
         let raw = RawLookup::read_identifier(params)?;
-        let may_look_up_by = |kind| caller.require_identifier(kind);
-        let lookup = self.lookup(&raw, ParamLocation::Body, may_look_up_by, now)?;
-        caller.require_lookup(&lookup)?;
-        Ok(lookup)
+        self.lookup_of(&raw, ParamLocation::Body, caller, now)
     }
 
     /// Parses what all look-ups of a batch have in common: view, channel and parts, by default none.
@@ -173,9 +168,7 @@ impl LookupRules {
             return Err(ApiError::parameter(unused, "has no effect on a prefetch"));
         }
         let raw = RawLookup::read(params, ParamLocation::Body)?;
-        let may_look_up_by = |kind| caller.require_identifier(kind);
-        let lookup = self.lookup(&raw, ParamLocation::Body, may_look_up_by, now)?;
-        caller.require_lookup(&lookup)?;
+        let lookup = self.lookup_of(&raw, ParamLocation::Body, caller, now)?;
         history::refuse(requested(&raw).history, raw.paging)?;
         let asked = requested(&raw).parts;
         Ok((lookup, raw.prefer, asked))
@@ -212,10 +205,22 @@ impl LookupRules {
             parts = reported.parts;
         }
         let raw = RawLookup::read(identifier, ParamLocation::Body)?;
-        let may_look_up_by = |kind| caller.require_identifier(kind);
-        let lookup = self.lookup(&raw, ParamLocation::Body, may_look_up_by, now)?;
-        caller.require_lookup(&lookup)?;
+        let lookup = self.lookup_of(&raw, ParamLocation::Body, caller, now)?;
         Ok((lookup, parts))
+    }
+
+    /// A look-up that the caller may make.
+    fn lookup_of(
+        &self,
+        raw: &RawLookup<'_>,
+        location: ParamLocation,
+        caller: &Caller,
+        now: Now,
+    ) -> Result<Lookup, ApiError> {
+        let may_look_up_by = |kind| caller.require_identifier(kind);
+        let lookup = self.lookup(raw, location, may_look_up_by, now)?;
+        caller.require_lookup(&lookup)?;
+        Ok(lookup)
     }
 
     fn lookup(

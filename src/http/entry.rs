@@ -81,8 +81,7 @@ impl EntryRules {
         let is_listed = |origin: &HeaderValue| self.origins.contains(origin);
         let is_own = |origin: &HeaderValue| {
             let origin = origin.to_str().ok().and_then(origin_of);
-            origin
-                .is_some_and(|(scheme, page)| hosts.iter().all(|host| host.is_same(&page, scheme)))
+            origin.is_some_and(|(page, port)| hosts.iter().all(|host| host.is_same(&page, port)))
         };
         if headers.contains_key(header::ORIGIN)
             && headers.get_all(header::ORIGIN).into_iter().all(is_listed)
@@ -156,37 +155,23 @@ impl Authority {
         Some(Self { host, port })
     }
 
-    /// Whether host and port are equal; a missing port is the scheme's.
-    fn is_same(&self, other: &Self, scheme: Scheme) -> bool {
-        let port = |of: &Self| of.port.unwrap_or(scheme.port());
+    /// Whether host and port are equal, with this port where one is missing.
+    fn is_same(&self, other: &Self, default_port: u16) -> bool {
+        let port = |of: &Self| of.port.unwrap_or(default_port);
         self.host == other.host && port(self) == port(other)
     }
 }
 
-#[derive(Clone, Copy)]
-enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    fn port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
-    }
-}
-
-/// Scheme and authority of a serialized origin (RFC 6454, 6.2). `https` where a proxy in front terminates TLS.
-fn origin_of(text: &str) -> Option<(Scheme, Authority)> {
+/// The authority of a serialized origin, and the default port of its scheme (RFC 6454, 6.2). `https` where a proxy in
+/// front terminates TLS.
+fn origin_of(text: &str) -> Option<(Authority, u16)> {
     let (scheme, authority) = text.split_once("://")?;
-    let scheme = match scheme {
-        "http" => Scheme::Http,
-        "https" => Scheme::Https,
+    let default_port = match scheme {
+        "http" => 80,
+        "https" => 443,
         _ => return None,
     };
-    Some((scheme, Authority::parse(authority)?))
+    Some((Authority::parse(authority)?, default_port))
 }
 
 #[cfg(test)]

@@ -48,10 +48,7 @@ where
     B::Error: Into<axum::BoxError>,
 {
     let (max_body, deadline) = (rules.max_body, clock.tick() + rules.body_timeout);
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > max_body as u64) {
+    if content_length(headers).is_some_and(|length| length > max_body as u64) {
         return Err(ApiError::new(Code::PayloadTooLarge));
     }
     let read = tokio::select! {
@@ -70,4 +67,10 @@ where
     })?;
     let body = body.to_bytes();
     Ok(body.slice_ref(codings::without_mark(&body)))
+}
+
+/// The value of `Content-Length`.
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let length = headers.get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
 }

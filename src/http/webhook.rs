@@ -7,7 +7,6 @@
 //! one that can't be announced to them is refused, so that the sender repeats it.
 
 mod bodies;
-mod metrics;
 mod recent_ids;
 
 use std::{
@@ -17,15 +16,15 @@ use std::{
 };
 
 use axum::{body::Body, extract::State};
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 
 use self::{
     bodies::{BodyBuffers, BodyDropped},
-    metrics::DeliveryMetrics,
     recent_ids::RecentIds,
 };
 use super::{
+    body::content_length,
     codings::without_mark,
     credentials::CurrentCredentials,
     error::{ApiError, Code},
@@ -35,7 +34,10 @@ use super::{
 use crate::{
     clock::{Clock, Tick},
     customer::{Announced, CustomerService, Delivery, WebhookMessage},
-    metrics::{Registry, Source, catalogue::values::UNREAD},
+    metrics::{
+        Counters, Registry, Source,
+        catalogue::{listeners::WEBHOOKS, values::UNREAD},
+    },
     webhook::{WebhookError, WebhookEvent, WebhookReader},
 };
 
@@ -60,7 +62,8 @@ pub struct WebhookReceiver {
     /// A message that is not accepted is sent again, and must be counted once.
     missed: Mutex<RecentIds>,
     logged: Mutex<HashMap<Missed, Tick>>,
-    metrics: DeliveryMetrics,
+    /// The deliveries, by event and outcome: known events, never text of a sender's.
+    deliveries: Counters,
 }
 
 /// A kind of message that was not understood: the event, where it could be read, and the reason.
@@ -76,7 +79,7 @@ enum Refused {
 
 impl Source for WebhookReceiver {
     fn register(&self, registry: &mut Registry) {
-        self.metrics.register(registry);
+        registry.add(self.deliveries.clone());
     }
 }
 
@@ -93,8 +96,12 @@ impl WebhookReceiver {
             max_body,
             body_timeout,
             bodies: BodyBuffers::new(max_body),
-            metrics: DeliveryMetrics::default(),
+            deliveries: Counters::new(&WEBHOOKS),
         }
+    }
+
+    fn count(&self, event: &'static str, outcome: &'static str) {
+        self.deliveries.of(&[event, outcome]).inc();
     }
 
     async fn receive(
@@ -149,7 +156,7 @@ impl WebhookReceiver {
     ) -> Result<(), ApiError> {
         let most = self.max_body.saturating_mul(READ_ON).max(READ_ON_BYTES);
         let refused = |outcome, answer| {
-            self.metrics.count(UNREAD, outcome);
+            self.count(UNREAD, outcome);
             Err(answer)
         };
         if content_length(headers).is_some_and(|length| length > most as u64) {
@@ -206,7 +213,7 @@ impl WebhookReceiver {
             .map_err(|refusal| Refused::Unread(refusal.as_str(), self.refuse(refusal)))?;
         let now = customers.clock().tick();
         if lock(&self.seen).contains(id, now) {
-            self.metrics.count(event, "repeated");
+            self.count(event, "repeated");
             return Ok(());
         }
         let outcome = if is_understood && !change.is_nothing() {
@@ -224,16 +231,16 @@ impl WebhookReceiver {
         let message = WebhookMessage { id, at: now, says };
         let announced = customers.apply_webhook(&change, message).await;
         let Ok(announced) = announced else {
-            self.metrics.count(event, "not-shared");
+            self.count(event, "not-shared");
             return Err(Refused::NotShared);
         };
         // After the fences: if this is interrupted before, the sender tries again with the same id.
         lock(&self.seen).insert(id, now);
         if announced == Announced::Repeated {
-            self.metrics.count(event, "repeated");
+            self.count(event, "repeated");
             return Ok(());
         }
-        self.metrics.count(event, outcome);
+        self.count(event, outcome);
         if !is_understood && lock(&self.missed).insert(id, now) {
             // Acknowledged all the same: it would be no better if it were sent again.
             self.log_missed((event, outcome), now);
@@ -272,12 +279,12 @@ impl WebhookReceiver {
             BodyDropped::TooLarge => ("too-large", Code::PayloadTooLarge),
             BodyDropped::Evicted => ("overloaded", Code::Overloaded),
         };
-        self.metrics.count(UNREAD, why);
+        self.count(UNREAD, why);
         Refused::Unread(why, ApiError::new(code))
     }
 
     fn refuse(&self, refusal: WebhookError) -> ApiError {
-        self.metrics.count(UNREAD, refusal.as_str());
+        self.count(UNREAD, refusal.as_str());
         match refusal {
             WebhookError::MalformedHeaders
             | WebhookError::TimestampOutOfRange
@@ -291,16 +298,6 @@ impl WebhookReceiver {
             WebhookError::Undecryptable => ApiError::new(Code::WebhookUnreadable),
         }
     }
-}
-
-/// The value of `Content-Length`.
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
 }
 
 fn lock<T>(locked: &Mutex<T>) -> MutexGuard<'_, T> {

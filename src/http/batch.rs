@@ -53,9 +53,15 @@ pub(super) async fn receive(
     };
     let deadline = clock.tick() + patience;
     let trace = head.extensions.get::<Arc<RequestTrace>>().cloned();
-    let batch = Batch::new(state, caller, shape, request_id, deadline, trace);
-    let batch = Arc::new(batch);
-    let lines = Lines::new(batch, lookups, slot);
+    let batch = Batch {
+        state,
+        caller,
+        shape,
+        deadline,
+        request_id,
+        trace,
+    };
+    let lines = Lines::new(Arc::new(batch), lookups, slot);
     let lines = stream::unfold(lines, |mut lines| async move {
         let line = lines.next().await?;
         Some((Ok::<Bytes, Infallible>(line), lines))

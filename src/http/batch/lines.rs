@@ -57,7 +57,7 @@ impl Lines {
                 Looked::Missing(lookup) => self.missing.push_back((index, lookup)),
             }
         }
-        let deadline = self.batch.deadline();
+        let deadline = self.batch.deadline;
         loop {
             let now = self.batch.now().tick;
             if now >= deadline
@@ -84,7 +84,7 @@ impl Lines {
         while self.running.len() < MAX_AT_ONCE
             && let Some((index, lookup)) = self.missing.pop_front()
         {
-            let turn = self.batch.caller().begin_deferred(&lookup, now);
+            let turn = self.batch.caller.begin_deferred(&lookup, now);
             let batch = Arc::clone(&self.batch);
             self.running.push(match turn {
                 Ok(pending) => Box::pin(async move { batch.fetch(index, lookup, pending).await }),
@@ -105,7 +105,7 @@ impl Drop for Lines {
     /// Counts what is left where the caller has left.
     fn drop(&mut self) {
         let left = self.unread.len() + self.missing.len() + self.running.len();
-        let work = self.batch.work();
+        let work = &self.batch.state.deferred;
         work.count_look_ups(BatchOutcome::Abandoned, left);
     }
 }

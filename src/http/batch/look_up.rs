@@ -17,7 +17,7 @@ use crate::{
         auth::{Caller, PendingLookUp},
         customer::{guard_tripped, is_unsettled, problem},
         decisions::{Cause, Decision, DecisionOutcome},
-        deferred::{BatchOutcome, DeferredWork},
+        deferred::BatchOutcome,
         error::{ApiError, Code},
         params::Params,
         state::AppState,
@@ -27,12 +27,12 @@ use crate::{
 
 /// What the look-ups of a batch have in common.
 pub(super) struct Batch {
-    state: AppState,
-    caller: Caller,
-    shape: Shape,
-    request_id: RequestId,
-    deadline: Tick,
-    trace: Option<Arc<RequestTrace>>,
+    pub(super) state: AppState,
+    pub(super) caller: Caller,
+    pub(super) shape: Shape,
+    pub(super) deadline: Tick,
+    pub(super) request_id: RequestId,
+    pub(super) trace: Option<Arc<RequestTrace>>,
 }
 
 /// A look-up after the first look at it.
@@ -44,36 +44,6 @@ pub(super) enum Looked {
 }
 
 impl Batch {
-    pub(super) fn new(
-        state: AppState,
-        caller: Caller,
-        shape: Shape,
-        request_id: RequestId,
-        deadline: Tick,
-        trace: Option<Arc<RequestTrace>>,
-    ) -> Self {
-        Self {
-            state,
-            caller,
-            shape,
-            request_id,
-            deadline,
-            trace,
-        }
-    }
-
-    pub(super) fn caller(&self) -> &Caller {
-        &self.caller
-    }
-
-    pub(super) fn deadline(&self) -> Tick {
-        self.deadline
-    }
-
-    pub(super) fn work(&self) -> &DeferredWork {
-        &self.state.deferred
-    }
-
     /// The time of the service.
     pub(super) fn now(&self) -> Now {
         self.state.customers.clock().now()
@@ -202,7 +172,7 @@ impl Batch {
         audit::look_up(&self.state, view, &self.request_id, query, contact, outcome);
         match rendered {
             Ok((rendered, _)) => {
-                self.work().count_look_ups(
+                self.state.deferred.count_look_ups(
                     if is_held {
                         BatchOutcome::Held
                     } else {
@@ -217,7 +187,7 @@ impl Batch {
     }
 
     fn problem(&self, index: usize, error: &ApiError) -> Bytes {
-        self.work().count_look_ups(outcome(error), 1);
+        self.state.deferred.count_look_ups(outcome(error), 1);
         line::problem(index, error, &self.request_id)
     }
 }

@@ -47,7 +47,6 @@ use crate::{
     config,
     domain::Digester,
     metrics::{Registry, Source},
-    traces::RequestTrace,
 };
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -258,7 +257,7 @@ impl Authenticator {
             Caller::by_key(anonymous.admit(request)?)
         };
         context.identify_caller(caller.client(), caller.counters());
-        if let Some(trace) = request.extensions.get::<Arc<RequestTrace>>() {
+        if let Some(trace) = &context.trace {
             trace.identified(&caller.flow().client, key.is_some());
         }
         caller.admit(now)?;

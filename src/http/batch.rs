@@ -23,10 +23,10 @@ use super::{
     auth::Caller,
     body::read_json_body,
     error::{ApiError, Code},
-    request_id,
+    log_context::LogContext,
     state::AppState,
 };
-use crate::{config::Scope, traces::RequestTrace};
+use crate::config::Scope;
 
 /// `Retry-After` where as many batches of the client are under way as may be.
 const BUSY: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub(super) async fn receive(
     caller.require(Scope::Read)?;
     caller.require(Scope::Batch)?;
     let (head, body) = request.into_parts();
-    let request_id = request_id::of_extensions(&head.extensions);
+    let context = LogContext::from_extensions(&head.extensions);
     let clock = state.customers.clock().clone();
     let body = read_json_body(&state.rules, &clock, &head.headers, body).await?;
     let Envelope {
@@ -51,15 +51,13 @@ pub(super) async fn receive(
         let detail = "Too many concurrent batches of this client.";
         return Err(ApiError::with_detail(Code::RateLimited, detail).retry_after(BUSY));
     };
-    let deadline = clock.tick() + patience;
-    let trace = head.extensions.get::<Arc<RequestTrace>>().cloned();
     let batch = Batch {
         state,
         caller,
         shape,
-        deadline,
-        request_id,
-        trace,
+        deadline: clock.tick() + patience,
+        request_id: context.request_id,
+        trace: context.trace.clone(),
     };
     let lines = Lines::new(Arc::new(batch), lookups, slot);
     let lines = stream::unfold(lines, |mut lines| async move {

@@ -1,7 +1,7 @@
 //! Customer look-ups: `GET /customer`, `GET /customer/me` and `POST /customer/lookup`. Parses the look-up, asks the
 //! customer service, renders the response.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::request::Parts;
 use http_body::Body;
@@ -24,7 +24,6 @@ use crate::{
     config::Scope,
     customer::{self, CustomerQuery, Found, FoundHistory, HistoryQuery, Purpose, Refusal, Shape},
     domain::{ContactId, Lookup, RequestId},
-    traces::RequestTrace,
 };
 
 /// More invalidations of one contact than are plausible while a request waits for its history.
@@ -97,7 +96,7 @@ async fn find(
     let (shape, history, parameter) = (lookup.shape, lookup.history, lookup.parameter);
     let on_unavailable = lookup.on_unavailable;
     let query = CustomerQuery {
-        trace: request.extensions.get::<Arc<RequestTrace>>().cloned(),
+        trace: context.trace.clone(),
         ..customer_query(state, caller, lookup, directives, Some(*request_id), now)
     };
     let search = LookUp {

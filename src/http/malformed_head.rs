@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::{
     error::{ApiError, Code},
+    log_context::LogContext,
     request_id::REQUEST_ID,
     response_headers::{CONTENT_LENGTH, DATE, DateText, HeaderSink, RawHead, write_close},
     routes::RouteLabel,
@@ -35,17 +36,13 @@ impl HttpService {
         };
         let mut response = error.into_response();
         write_close(response.headers_mut());
+        let request_id = RequestId::from_bytes(field(head, REQUEST_ID.as_str()));
         let context = RequestContext {
             route: RouteLabel::UNREADABLE,
-            request_id: RequestId::from_bytes(field(head, REQUEST_ID.as_str())),
             origin: field(head, header::ORIGIN.as_str()),
             is_shopper: false,
             arrived,
-            client: None,
-            contact: None,
-            trace_id: None,
-            limit: Some(&self.stranger_limit),
-            counters: None,
+            log: &LogContext::new(request_id, None),
         };
         self.finish(&mut response, None, &context);
         serialize(response, arrived.wall)

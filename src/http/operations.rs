@@ -7,7 +7,6 @@ pub(super) mod console;
 pub(super) mod decisions;
 pub(super) mod events;
 pub(super) mod explain;
-
 pub(super) mod readiness;
 pub(super) mod reference;
 pub(super) mod reload;
@@ -38,7 +37,6 @@ use super::{
     log_context::LogContext,
     lookup::LookupRules,
     probe::Readiness,
-    request_id,
 };
 use crate::{clock::Tick, customer::CustomerService, domain::RequestId, metrics::Registry};
 
@@ -134,10 +132,10 @@ impl FromRequestParts<OperationsState> for Operator {
         parts: &mut Parts,
         state: &OperationsState,
     ) -> Result<Self, ApiError> {
-        let operator = Operator {
-            request_id: request_id::of_extensions(&parts.extensions),
-        };
         let context = LogContext::from_extensions(&parts.extensions);
+        let operator = Operator {
+            request_id: context.request_id,
+        };
         let credentials = state.credentials.to_keep();
         let Some(token) = &credentials.operators.token else {
             context.identify();

@@ -2,8 +2,6 @@
 //! with the same 202, at once: the response says nothing of the contact. The call is made in a task of its own, after the
 //! calls for people, and ends by itself within `server.request_timeout`; a shutdown does not wait for it.
 
-use std::sync::Arc;
-
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -16,14 +14,11 @@ use super::{
     customer::is_unsettled,
     deferred::PrefetchOutcome,
     error::ApiError,
+    log_context::LogContext,
     params::Params,
-    request_id,
     state::AppState,
 };
-use crate::{
-    customer::{self, CacheStatus, CustomerQuery, Found, Purpose},
-    traces::RequestTrace,
-};
+use crate::customer::{self, CacheStatus, CustomerQuery, Found, Purpose};
 
 pub(super) async fn receive(
     State(state): State<AppState>,
@@ -31,6 +26,7 @@ pub(super) async fn receive(
     request: Request<Body>,
 ) -> Result<StatusCode, ApiError> {
     let (head, body) = request.into_parts();
+    let context = LogContext::from_extensions(&head.extensions);
     let customers = &state.customers;
     let body = read_json_body(&state.rules, customers.clock(), &head.headers, body).await?;
     let now = customers.clock().now();
@@ -38,12 +34,12 @@ pub(super) async fn receive(
     let (lookup, prefer, asked) = state.rules.read_prefetch(params, &caller, now)?;
     let deadline = now.tick + state.rules.patience;
     let query = CustomerQuery {
-        request_id: Some(request_id::of_extensions(&head.extensions)),
+        request_id: Some(context.request_id),
         prefer,
         // Stale data is no result.
         stale_if_error: false,
         purpose: Purpose::Prefetch,
-        trace: head.extensions.get::<Arc<RequestTrace>>().cloned(),
+        trace: context.trace.clone(),
         ..customers.query(caller.flow(), lookup, asked, now, deadline)
     };
     if let Some(outcome) = start(&state, &caller, query) {

@@ -1,6 +1,6 @@
 //! Where a request's id comes from: the caller's own where it is well-formed, else a new one.
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::RequestId;
 
@@ -9,10 +9,4 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The caller's own where it is well-formed, else a new one.
 pub(super) fn of_headers(headers: &HeaderMap) -> RequestId {
     RequestId::from_bytes(headers.get(&REQUEST_ID).map(HeaderValue::as_bytes))
-}
-
-/// The id in the extensions, else a new one.
-pub(super) fn of_extensions(extensions: &Extensions) -> RequestId {
-    let found = extensions.get().copied();
-    found.unwrap_or_else(|| RequestId::from_bytes(None))
 }

@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use super::{
     AppState,
-    client_metrics::{ClientCounters, ClientOutcome},
+    client_metrics::ClientOutcome,
     connection_slots::RequestAdmission,
     cors::Cors,
     credentials::CurrentCredentials,
@@ -32,7 +32,7 @@ use super::{
 use crate::{
     clock::{Clock, Now},
     customer::CacheStatus,
-    domain::{ContactId, Digester, RequestId, TraceId},
+    domain::Digester,
     telemetry::Limit,
     traces::{RequestTrace, Tracer},
 };
@@ -40,21 +40,11 @@ use crate::{
 /// What the common part of a response needs to know of its request.
 pub(super) struct RequestContext<'a> {
     pub(super) route: RouteLabel,
-    pub(super) request_id: RequestId,
     /// The `Origin`, where origins are configured.
     pub(super) origin: Option<&'a [u8]>,
     pub(super) is_shopper: bool,
     pub(super) arrived: Now,
-    /// The client, if the caller is known.
-    pub(super) client: Option<&'a str>,
-    /// The contact that the response is about.
-    pub(super) contact: Option<ContactId>,
-    /// Its trace, if it is recorded.
-    pub(super) trace_id: Option<TraceId>,
-    /// Bounds the log events of callers without a valid credential.
-    pub(super) limit: Option<&'a Limit>,
-    /// What the caller counts in, if it is known.
-    pub(super) counters: Option<&'a ClientCounters>,
+    pub(super) log: &'a LogContext,
 }
 
 /// Answers the requests of one listener.
@@ -178,7 +168,7 @@ impl HttpService {
     /// Answers one request. A connection without a slot is closed after the response.
     pub(super) async fn respond<B>(
         &self,
-        mut request: Request<B>,
+        request: Request<B>,
         peer: Peer,
         admission: RequestAdmission,
     ) -> Response<Body>
@@ -192,7 +182,7 @@ impl HttpService {
         let request_id = request_id::of_headers(request.headers());
         let route = RouteLabel::of(self.listener, request.uri().path(), request.method());
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
-        let trace = self.begin_trace(route, &mut request, arrived);
+        let trace = self.begin_trace(route, &request, arrived);
         let log_context = LogContext::new(request_id, trace);
         let origin = if self.cors.is_off() {
             None
@@ -213,15 +203,10 @@ impl HttpService {
         };
         let context = RequestContext {
             route,
-            request_id,
             origin: origin.as_ref().map(HeaderValue::as_bytes),
             is_shopper,
             arrived,
-            client: log_context.client(),
-            contact: log_context.contact(),
-            trace_id: log_context.trace_id(),
-            limit: (!log_context.is_identified()).then_some(&self.stranger_limit),
-            counters: log_context.counters().map(AsRef::as_ref),
+            log: &log_context,
         };
         self.finish(&mut response, cache_status, &context);
         if let Some(trace) = &log_context.trace {
@@ -238,12 +223,11 @@ impl HttpService {
         response
     }
 
-    /// Begins the span of a request, which the request's extensions then contain. `None` where traces are off, and for
-    /// what comes periodically.
+    /// Begins the span of a request. `None` where traces are off, and for what comes periodically.
     fn begin_trace<B>(
         &self,
         route: RouteLabel,
-        request: &mut Request<B>,
+        request: &Request<B>,
         arrived: Now,
     ) -> Option<Arc<RequestTrace>> {
         if !self.tracer.is_on() || route.is_polled() {
@@ -252,11 +236,7 @@ impl HttpService {
         let mut given = request.headers().get_all(&TRACEPARENT).iter();
         // Of several none counts.
         let only = given.next().filter(|_| given.next().is_none());
-        let trace = self
-            .tracer
-            .begin(only.map(HeaderValue::as_bytes), arrived)?;
-        request.extensions_mut().insert(Arc::clone(&trace));
-        Some(trace)
+        self.tracer.begin(only.map(HeaderValue::as_bytes), arrived)
     }
 
     /// Adds what every response has, whatever its route; counts and logs it.
@@ -266,14 +246,15 @@ impl HttpService {
         cache_status: Option<CacheStatus>,
         context: &RequestContext<'_>,
     ) {
-        error::write_problem(response, &context.request_id);
+        let log = context.log;
+        error::write_problem(response, &log.request_id);
         let took = self.clock.tick().since(context.arrived.tick);
         let common = CommonFields {
             fixed: &self.fixed_fields,
             is_timed: !context.is_shopper,
             cache_status,
             took,
-            request_id: &context.request_id,
+            request_id: &log.request_id,
         };
         let headers = response.headers_mut();
         headers.reserve(8);
@@ -286,7 +267,7 @@ impl HttpService {
         let code: Option<&Code> = response.extensions().get();
         let status = response.status();
         self.requests.count(status, code, cache_status, took);
-        if let Some(counters) = context.counters {
+        if let Some(counters) = log.counters() {
             let outcome = ClientOutcome::of(status, code, response.extensions().get());
             counters.count(outcome, context.arrived.wall);
         }
@@ -295,13 +276,14 @@ impl HttpService {
             status,
             code: code.map(Code::as_str),
             cache_status,
-            request_id: &context.request_id,
+            request_id: &log.request_id,
             took,
-            client: context.client,
-            contact: context.contact,
-            trace_id: context.trace_id,
+            client: log.client(),
+            contact: log.contact(),
+            trace_id: log.trace_id(),
         };
-        self.log(&answered, context.limit);
+        let limit = (!log.is_identified()).then_some(&self.stranger_limit);
+        self.log(&answered, limit);
     }
 
     async fn route<B>(
@@ -343,7 +325,6 @@ impl HttpService {
         peer: Peer,
         context: &LogContext,
     ) -> Response<Body> {
-        parts.extensions.insert(context.request_id);
         let shared = Arc::new(LogContext::new(context.request_id, context.trace.clone()));
         parts.extensions.insert(Arc::clone(&shared));
         parts.extensions.insert(peer);

@@ -2,11 +2,11 @@
 //! a flight begins, a flight stores, an invalidation takes effect.
 //!
 //! - [`Tiers::begin`] reads the shared tier. If another replica fetched what the flight needs, the flight ends there
-//! and spends nothing of the budget. If another replica is fetching it, the flight waits and reads again. Otherwise the
-//! flight gets the shared lease, waits until the budget admits the call, and marks its start.
+//!   and spends nothing of the budget. If another replica is fetching it, the flight waits and reads again. Otherwise the
+//!   flight gets the shared lease, waits until the budget admits the call, and marks its start.
 //! - [`Tiers::store`] stores what a call fetched, in the shared tier first. Data that an invalidation has overtaken
-//! according to the shared tier is not stored in memory; it reaches the waiting requests only if this replica's own
-//! fences allow that.
+//!   according to the shared tier is not stored in memory; it reaches the waiting requests only if this replica's own
+//!   fences allow that.
 //! - [`Tiers::invalidate`] announces it to the other replicas, raises the fence and drops what it covers ([`announce`]).
 //!
 //! A hit reads [`Tiers::memory`] directly and never the shared tier. While the cache is switched off, the shared tier

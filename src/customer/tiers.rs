@@ -2,12 +2,13 @@
 //! a flight begins, a flight stores, an invalidation takes effect.
 //!
 //! - [`Tiers::begin`] reads the shared tier. If another replica fetched what the flight needs, the flight ends there
-//!   and spends nothing of the budget. If another replica is fetching it, the flight waits and reads again. Otherwise the
-//!   flight gets the shared lease, waits until the budget admits the call, and marks its start.
+//!   and spends nothing of the budget. If another replica is fetching it, the flight waits and reads again. Otherwise
+//!   the flight gets the shared lease, waits until the budget admits the call, and marks its start.
 //! - [`Tiers::store`] stores what a call fetched, in the shared tier first. Data that an invalidation has overtaken
 //!   according to the shared tier is not stored in memory; it reaches the waiting requests only if this replica's own
 //!   fences allow that.
-//! - [`Tiers::invalidate`] announces it to the other replicas, raises the fence and drops what it covers ([`announce`]).
+//! - [`Tiers::invalidate`] announces it to the other replicas, raises the fence and drops what it covers
+//!   ([`announce`]).
 //!
 //! A hit reads [`Tiers::memory`] directly and never the shared tier. While the cache is switched off, the shared tier
 //! is neither read nor written.
@@ -15,18 +16,18 @@
 //! # Data of other replicas
 //!
 //! - **It enters memory under a sequence that was taken before the shared tier was read**, so each invalidation that
-//! this replica applied since then overtakes it. [`Sequence`]s and ticks mean nothing to another replica, so replicas
-//! share ages instead.
+//!   this replica applied since then overtakes it. [`Sequence`]s and ticks mean nothing to another replica, so replicas
+//!   share ages instead.
 //! - **That sequence is not its place in the order of requests at Engage**: the provenance is marked `is_shared`, and
-//! [`Provenance::is_later_than`] compares times if one of the two is marked.
+//!   [`Provenance::is_later_than`] compares times if one of the two is marked.
 //! - **It never counts as fresh.** A flight knows the greatest age that all its requests accept ([`Demand`]): zero if
-//! one of them requests fresh data, or corrects something that turned out to be wrong. Such a flight gets a lease at
-//! once.
+//!   one of them requests fresh data, or corrects something that turned out to be wrong. Such a flight gets a lease at
+//!   once.
 //! - **What memory refuses is not requested from the tier again**: if a fence or newer knowledge forbids something that
-//! the flight needs, the flight asks for a lease. So no flight repeats itself for ever.
+//!   the flight needs, the flight asks for a lease. So no flight repeats itself for ever.
 //! - **An invalidation is plain data**, which another replica can apply: it names contacts and identifiers, and
-//! contains no closure and no sequence ([`payload`] is its serial form). Its local fence is raised even if the tier
-//! can't be written; in that case a webhook and a purge answer 503, and a poll of the changes does not advance.
+//!   contains no closure and no sequence ([`payload`] is its serial form). Its local fence is raised even if the tier
+//!   can't be written; in that case a webhook and a purge answer 503, and a poll of the changes does not advance.
 //!
 //! Every failure of the shared tier is a miss: the flight continues as it would without one.
 //!

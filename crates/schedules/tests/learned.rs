@@ -96,8 +96,10 @@ fn purge_by_identifier_ends_an_alias_that_is_just_being_learned() {
         let is_old = |cache: &TestCache| {
             let alias = cache.alias(by_email().key());
             let record = cache.record(contact('1'));
-            let profile = record.and_then(|record| record.provenance(Part::Profile));
-            let found = alias.map(|alias| alias.provenance).into_iter();
+            let profile = record
+                .as_ref()
+                .and_then(|record| record.provenance(Part::Profile));
+            let found = alias.iter().map(|alias| &alias.provenance);
             found
                 .chain(profile)
                 .any(|found| found.sequence < before.sequence)

@@ -134,7 +134,7 @@ async fn explanation_shows_what_another_replica_stored() {
 #[tokio::test]
 async fn explanation_shows_negative_entries_and_entity_only_parts() {
     let world = World::start(|config| config.engage.overview_lag = 600 * SECOND).await;
-    let unknown = "nobody@example.com";
+    let unknown = "unknown@example.com";
     world.a.get(&by_email(unknown)).await.assert_status(404);
     let tier = explained(&world.b, json!({"email": unknown})).await;
     assert_eq!(tier["name"], Value::Null);

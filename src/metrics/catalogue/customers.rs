@@ -38,10 +38,10 @@ families! {
         "Duration of requests answered with a problem, by the class of its status",
         "`4xx`, `5xx`";
     PREFETCHES = Counter, "prefetches_total" [outcome: values::PREFETCH_OUTCOMES]:
-        "Requests to have a customer cached, by what became of them",
+        "Requests to have a customer cached, by outcome",
         "`fresh` (it was), `fetched`, `joined` (another request's call), `unknown` (no such contact, or several), `dropped` (too many at once, or the cache is off), `guarded` (the client's enumeration guard is tripped), `failed` (Engage failed, or the budget had no room in time)";
     BATCH_LOOKUPS = Counter, "batch_lookups_total" [outcome: values::BATCH_OUTCOMES]:
-        "Look-ups of batches, by what became of them",
+        "Look-ups of batches, by outcome",
         "`held` (cached), `fetched`, `unknown`, `late` (not there at the deadline), `refused` (malformed, or not allowed), `limited` (the client's rate or enumeration guard), `failed`, `abandoned` (the caller had left)";
     CHANGES = Counter, "changes_total" [client, outcome: values::CHANGE_OUTCOMES]:
         "Changes that callers reported, by client and outcome",
@@ -51,10 +51,10 @@ families! {
     TOKEN_KEYS_READ = Gauge, "token_keys_read_timestamp_seconds" []:
         "When the token issuer's keys were last read, in seconds since 1970; 0 before the first time", "";
     TOKEN_KEYS_READS = Counter, "token_keys_reads_total" [outcome: values::READ_RESULTS]:
-        "Reads of the token issuer's keys, by how they ended",
+        "Reads of the token issuer's keys, by outcome",
         "`ok`, `failed`";
     CLIENT_REQUESTS = Counter, "client_requests_total" [client, outcome: values::CLIENT_OUTCOMES]:
-        "Requests of a client, by how they ended",
+        "Requests of a client, by outcome",
         "`answered`, `not_modified` (a 304), `not_found` (no such customer), `refused` (another 4xx), `limited` (beyond its rate or concurrency), `guarded` (its enumeration guard is tripped), `failed` (a 5xx)";
     CLIENT_LAST_SEEN = Gauge, "client_last_seen_timestamp_seconds" [client]:
         "When a client's last request was answered, in seconds since 1970; 0 before the first", "";

@@ -52,7 +52,7 @@ families! {
         "Replicas that share the budget of calls to Engage, as far as this one knows",
         "only with a shared tier";
     ENGAGE_TOKENS = Counter, "engage_tokens_total" [outcome: values::TOKEN_OUTCOMES]:
-        "Tokens of the shared budget of calls to Engage, by what became of them",
+        "Tokens of the shared budget of calls to Engage, by outcome",
         "`leased`, and of those `used` for a call, `returned`, or `lapsed` because the tier could not be reached; only with a shared tier";
     ENGAGE_POINT_DEFINITIONS_READ = Gauge, "engage_point_definitions_read_timestamp_seconds" []:
         "When the names of points were read, in seconds since 1970; 0 before the first time",

@@ -137,7 +137,7 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
             bench.iter(|| render(shape).expect("cached"));
         },
     );
-    criterion.bench_function("look, and render anew", |bench| {
+    criterion.bench_function("look, and render again", |bench| {
         // Responses with another window are not kept.
         let unusual = Shape {
             expiring_within: MINUTE,

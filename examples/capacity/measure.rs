@@ -54,7 +54,7 @@ pub(crate) struct Finding {
     pub(crate) bytes: u64,
 }
 
-/// What callers saw with the call budget in force.
+/// What callers saw under the call budget.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Proof {
     /// At [`WELL`] of the supported rate.

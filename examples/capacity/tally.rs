@@ -1,4 +1,4 @@
-//! The outcomes of queries in a stretch of time, and the calls to Engage meanwhile.
+//! The outcomes of queries in an interval, and the calls to Engage during it.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

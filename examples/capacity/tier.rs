@@ -11,7 +11,7 @@ use engage_bff::{
 
 use crate::{replica::digester, standin::Standin};
 
-/// How seldom the server drops what has ended. It serves none of it meanwhile.
+/// The interval at which the server drops expired values. It serves none of them until then.
 const DROP_EVERY: Duration = Duration::from_secs(60);
 
 /// A server without anything.

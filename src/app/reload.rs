@@ -1,4 +1,4 @@
-//! Reloads: the configuration is read anew and checked as at a start, and everything that depends on it is built before
+//! Reloads: the configuration is read again and checked as at a start, and everything that depends on it is built before
 //! anything changes. Then all of it is put in force at once, or none of it.
 
 mod prepared;
@@ -136,7 +136,7 @@ impl Reloader {
         }
     }
 
-    /// Reads the configuration anew and puts in force what can change while the service runs. If there is any mistake,
+    /// Reads the configuration again and puts in force what can change while the service runs. If there is any mistake,
     /// nothing changes.
     pub async fn reload(&self) -> Result<Reloaded, Mistakes> {
         let inner = Arc::clone(&self.0);

@@ -65,7 +65,7 @@ pub struct OperationsConfig {
     /// A file that contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_file: Option<PathBuf>,
-    /// Host names and addresses, without port, that are allowed in `Host` besides `localhost`, loopback addresses and
+    /// Host names and addresses, without port, that are allowed in `Host` in addition to `localhost`, loopback addresses and
     /// the listen address.
     pub hosts: Vec<String>,
 }

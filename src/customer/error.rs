@@ -11,7 +11,7 @@ pub enum Error {
     /// The request's deadline passed; the upstream call continues.
     #[error("engage did not answer before the deadline")]
     TooLate,
-    /// The cached record was damaged and has been dropped. The next request fetches it anew.
+    /// The cached record was damaged and has been dropped. The next request fetches it again.
     #[error("the cached record is damaged")]
     Damaged,
     /// The request accepts only a cached answer, and there is none.

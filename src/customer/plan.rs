@@ -22,7 +22,7 @@ pub enum Purpose {
     Person,
     /// One of many customers of a batch: its calls have a lower priority than those of interactive requests.
     Batch,
-    /// Only caches the customer: stale parts are fetched anew, with a lower priority than interactive requests.
+    /// Only caches the customer: stale parts are refreshed, with a lower priority than interactive requests.
     Prefetch,
 }
 

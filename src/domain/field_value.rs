@@ -93,7 +93,7 @@ impl<T> FieldValue<T> {
 }
 
 impl<T: AsRef<str>> FieldValue<T> {
-    /// Parses the texts. Several texts under one key must parse alike, because it is unknown which one counts.
+    /// Parses the texts. Several texts under one key must have the same value, because it is unknown which one counts.
     pub fn read<R: PartialEq>(&self, read: impl Fn(&str) -> FieldValue<R>) -> FieldValue<R> {
         let Some((first, others)) = self.readings().split_first() else {
             return if self.is_absent() {

@@ -104,7 +104,7 @@ async fn contact_is_a_digest_where_a_customer_was_sent() {
     let known = app.fast_path_total();
     let hit = logged(app.customer(SHOP, &by_email), "hit").await;
     assert_eq!(app.fast_path_total(), known + 1);
-    // Plain hits are answered without hyper, and logged alike.
+    // Plain hits are answered without hyper, and logged in the same way.
     for (field, value) in [
         ("contact", json!(digest(ALVA.id))),
         ("cache", json!("hit")),

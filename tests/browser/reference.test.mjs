@@ -31,7 +31,7 @@ for (const path of ["/docs", "/docs/operations"]) {
           () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
         );
         assert.ok(overflow <= 0, `${overflow} px too wide`);
-        // The style sheet is in force, which the policy allows by its digest.
+        // The style sheet is applied: the policy allows it by its digest.
         const family = await page.evaluate(() => getComputedStyle(document.body).fontFamily);
         assert.match(family, /system-ui/);
         assert.deepEqual(complaints, []);

@@ -58,7 +58,7 @@ pub(crate) fn check_refusal(
                 let window = 2 * MAX_BACK_OFF + model.overview_lag();
                 let changed = changed || now.since(world.now().since) < window;
                 demand!(
-                    changed || failed_lately(wire, caller, now),
+                    changed || failed_recently(wire, caller, now),
                     "P1",
                     "nothing moved, and yet {error}"
                 );
@@ -76,9 +76,9 @@ pub(crate) fn check_refusal(
             // Engage is not called before the time that it named.
             engage::Error::RateLimited { .. } if circumstances.small_budget => {}
             error if error.is_about_the_call() => demand!(
-                failed_lately(wire, caller, now),
+                failed_recently(wire, caller, now),
                 "P10",
-                "Engage did not fail lately, and yet {error}"
+                "Engage did not fail recently, and yet {error}"
             ),
             _ => {
                 let faulty = wire.last_fault.is_some_and(|fault| fault > caller.arrival);
@@ -90,7 +90,7 @@ pub(crate) fn check_refusal(
 }
 
 /// Whether a call failed after the request arrived, or so recently that it is still in back-off.
-fn failed_lately(wire: &Wire, caller: &Caller, now: Tick) -> bool {
+fn failed_recently(wire: &Wire, caller: &Caller, now: Tick) -> bool {
     wire.last_fault.is_some_and(|fault| {
         let remembered = now.since(fault.tick) < MAX_BACK_OFF && !caller.finds_it_off;
         fault > caller.arrival || remembered
@@ -124,8 +124,8 @@ fn check_negative(
         let is_new = call
             .answered
             .is_some_and(|answered| answered > caller.arrival);
-        let lately = is_new || (remembered && !caller.finds_it_off);
-        about && said && lately && call.start > ended
+        let is_recent = is_new || (remembered && !caller.finds_it_off);
+        about && said && is_recent && call.start > ended
     });
     let another_type = lookup
         .kind
@@ -133,7 +133,7 @@ fn check_negative(
     demand!(
         was_answered_so || (*error == engage::Error::NotFound && another_type),
         "P3",
-        "no call lately answered {lookup:?} with: {error}"
+        "no recent call answered {lookup:?} with: {error}"
     );
     Ok(())
 }

@@ -103,7 +103,7 @@ async fn what_the_shared_tier_costs() {
         (processor() - busy) * 1e6 / (many - 200.0)
     );
     println!(
-        "  calls to Engage meanwhile: {}",
+        "  calls to Engage during that: {}",
         replicas.engage.total_calls() - calls
     );
     let hit = look_up(second, rest).await;

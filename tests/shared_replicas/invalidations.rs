@@ -284,7 +284,7 @@ async fn a_replica_that_reads_on_without_a_gap_keeps_its_memory() {
     replicas.stop().await;
 }
 
-/// Asserts that a replica that is cut off during this event fetches everything anew.
+/// Asserts that a replica that is cut off during this event fetches everything again.
 async fn drops_its_memory(replicas: &Replicas, happens: impl FnOnce()) {
     let [cut, other, _] = &replicas.all[..] else {
         panic!("there are three");

@@ -122,7 +122,7 @@ impl Tier {
         }
     }
 
-    /// Connects anew and opens the current epoch.
+    /// Connects again and opens the current epoch.
     pub(crate) async fn reopen(&mut self) -> OpenEpoch {
         self.backend
             .connect()

@@ -87,7 +87,7 @@ pub(crate) async fn ask(
     if requests == 0 || failures + statuses > 0 {
         let what =
             format!("{requests} answers, {failures} failures, {statuses} with an error's status");
-        return Err(format!("{} was asked in vain: {what}", load.kind).into());
+        return Err(format!("{} was asked without success: {what}", load.kind).into());
     }
     if load.kind == "not-modified" && bytes > requests * LARGEST_HEAD {
         return Err("it is answered with bodies, not with 304".into());

@@ -14,7 +14,7 @@ export async function engage(path, body, method = body === undefined ? "GET" : "
 
 const calls = async () => (await engage("calls")).total;
 
-/** `fetch`, which lists each answer with its age, its time, and the calls to Engage that were made meanwhile. */
+/** `fetch`, which lists each answer with its age, its time, and the calls to Engage during it. */
 export async function watch(url, init) {
   const before = await calls();
   const began = performance.now();

@@ -11,7 +11,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 
-/// The fields of a request that are passed on; what a browser adds besides is not the other server's business.
+/// The fields of a request that are passed on; others that a browser adds do not concern the other server.
 const PASSED: [header::HeaderName; 4] = [
     header::ACCEPT,
     header::CACHE_CONTROL,

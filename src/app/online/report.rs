@@ -111,7 +111,7 @@ impl OnlineReport {
 }
 
 impl OnlineReport {
-    /// The checks, with one line for all that were skipped for the same reason and whose names begin alike.
+    /// The checks, with one line for all that were skipped for the same reason and whose names have the same beginning.
     fn lines(&self) -> Vec<(String, &Check)> {
         let mut lines: Vec<(String, &Check)> = Vec::new();
         for check in &self.checks {

@@ -105,7 +105,7 @@ impl Report {
     }
 }
 
-/// Settings that are valid and seldom intended.
+/// Settings that are valid and rarely intended.
 fn warnings(config: &Config) -> Vec<String> {
     config.warnings().iter().map(ToString::to_string).collect()
 }

@@ -1,4 +1,4 @@
-//! Parses the profile: `attributes`, `meta`, `preferences` and `consents`, which are alike in `/contactoverview` and
+//! Parses the profile: `attributes`, `meta`, `preferences` and `consents`, which have the same form in `/contactoverview` and
 //! `/contacts/{id}` [seen in clients of both].
 
 use std::{borrow::Cow, collections::HashSet};

@@ -128,7 +128,7 @@ async fn hanging_calls_never_exceed_max_concurrency() {
 
 #[tokio::test]
 async fn refused_connection_is_502_or_stale_until_engage_is_back() {
-    // An address of its own, so that no other process takes the port meanwhile.
+    // An address of its own, so that no other process takes the port in between.
     let free_port = SocketAddr::from(([127, 0, 0, 7], 0));
     let engage = start(free_port).await;
     let address = engage.local_addr();

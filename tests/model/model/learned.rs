@@ -80,7 +80,7 @@ impl Model {
         demand!(
             self.is_learned(lookup),
             "P1",
-            "{lookup:?} is answered with contact {contact}, to which no call has led lately"
+            "{lookup:?} is answered with contact {contact}, to which no call has led recently"
         );
         let shows = |delivery: &Delivery| {
             let state = state(world, delivery);
@@ -90,13 +90,13 @@ impl Model {
             profiles(wire, contact).any(shows),
             "P1",
             "{lookup:?} is answered with contact {contact}, and neither a call nor a profile that is not protected has \
-             shown it lately"
+             shown it recently"
         );
         let served = profile.versions[0];
         demand!(
             !world.at(served).contacts[contact].is_protected,
             "P1",
-            "{lookup:?} is answered with contact {contact}, which is protected, and no call has led there lately"
+            "{lookup:?} is answered with contact {contact}, which is protected, and no call has led there recently"
         );
         demand!(
             !self.is_in_conflict(world, wire, lookup, now),
@@ -140,10 +140,10 @@ impl Model {
     pub(crate) fn check_alarms(&self, world: &World, wire: &Wire, now: Tick) -> CheckResult {
         for kind in [IdentifierKind::Email, IdentifierKind::CustomKey] {
             let of_kind = self.alarms.iter().filter(|alarm| alarm.kind == kind);
-            let lately = of_kind
+            let recent = of_kind
                 .clone()
                 .filter(|alarm| now.since(alarm.at) < self.overview_lag);
-            let (all, lately) = (of_kind.count(), lately.count());
+            let (all, recent) = (of_kind.count(), recent.count());
             if all == 0 {
                 continue;
             }
@@ -158,9 +158,9 @@ impl Model {
                 "no two contacts of a type have one {kind:?}"
             );
             demand!(
-                lately <= shared,
+                recent <= shared,
                 "P1",
-                "{lately} alarms about {shared} identifiers within the overview's lag"
+                "{recent} alarms about {shared} identifiers within the overview's lag"
             );
         }
         Ok(())

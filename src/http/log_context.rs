@@ -75,19 +75,6 @@ impl LogContext {
         self.contact.get_or_init(|| id);
     }
 
-    /// Takes over what is known of the same request.
-    pub(super) fn take_over(&self, other: &Self) {
-        if other.is_identified() {
-            self.identify();
-        }
-        if let Some(caller) = other.caller.get() {
-            self.identify_caller(caller.as_ref(), other.counters());
-        }
-        if let Some(id) = other.contact() {
-            self.set_contact(id);
-        }
-    }
-
     /// Whether the request had a valid credential.
     pub(super) fn is_identified(&self) -> bool {
         self.is_identified.load(Ordering::Relaxed)

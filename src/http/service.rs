@@ -183,7 +183,7 @@ impl HttpService {
         let route = RouteLabel::of(self.listener, request.uri().path(), request.method());
         let is_shopper = request.headers().contains_key(header::AUTHORIZATION);
         let trace = self.begin_trace(route, &request, arrived);
-        let log_context = LogContext::new(request_id, trace);
+        let log_context = Arc::new(LogContext::new(request_id, trace));
         let origin = if self.cors.is_off() {
             None
         } else {
@@ -291,7 +291,7 @@ impl HttpService {
         request: Request<B>,
         peer: Peer,
         arrived: Now,
-        context: &LogContext,
+        context: &Arc<LogContext>,
     ) -> (Response<Body>, Option<CacheStatus>)
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -323,15 +323,12 @@ impl HttpService {
         mut parts: Parts,
         body: Body,
         peer: Peer,
-        context: &LogContext,
+        context: &Arc<LogContext>,
     ) -> Response<Body> {
-        let shared = Arc::new(LogContext::new(context.request_id, context.trace.clone()));
-        parts.extensions.insert(Arc::clone(&shared));
+        parts.extensions.insert(Arc::clone(context));
         parts.extensions.insert(peer);
         let mut router = self.router.clone();
-        let response = Service::call(&mut router, Request::from_parts(parts, body)).await;
-        context.take_over(&shared);
-        match response {
+        match Service::call(&mut router, Request::from_parts(parts, body)).await {
             Ok(response) => response,
             Err(never) => {
                 let never: Infallible = never;

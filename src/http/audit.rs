@@ -2,15 +2,15 @@
 //! too, with the contact as a keyed digest, and one for each problem that names contacts. Actions of operators are logged
 //! to the same target, which can be stored apart from the rest of the log, and longer.
 
-use http::StatusCode;
 use tracing::Level;
 
 use super::{
+    decisions::{LookUpOutcome, status_of},
     error::{ApiError, Code},
     state::AppState,
 };
 use crate::{
-    customer::{CacheStatus, Candidate, CustomerQuery, view::View},
+    customer::{Candidate, CustomerQuery, view::View},
     domain::{ContactId, Digester, RequestId, TraceId},
     telemetry,
     traces::RequestTrace,
@@ -51,16 +51,13 @@ pub(super) fn look_up(
     request_id: &RequestId,
     query: &CustomerQuery,
     contact: Option<ContactId>,
-    outcome: Result<(StatusCode, CacheStatus), &ApiError>,
+    outcome: LookUpOutcome<'_>,
 ) {
     if !state.log_rules.audits(view) || !tracing::enabled!(target: TARGET, Level::INFO) {
         return;
     }
     let digester = &state.rules.digester;
-    let status = match outcome {
-        Ok((status, _)) => status,
-        Err(error) => error.code().status(),
-    };
+    let status = status_of(outcome);
     macro_rules! event {
         ($message:literal) => {
             tracing::info!(

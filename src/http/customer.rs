@@ -10,7 +10,7 @@ use super::{
     audit,
     auth::Caller,
     body::read_json_body,
-    decisions::{Cause, Decision, DecisionOutcome},
+    decisions::{Cause, Decision},
     directives::Directives,
     error::{ApiError, Code},
     log_context::LogContext,
@@ -305,7 +305,6 @@ impl LookUp<'_> {
         if let Some(cause) = cause {
             let contact =
                 contact.or_else(|| self.state.customers.cached_contact(&self.query.lookup));
-            let outcome = DecisionOutcome::of(outcome);
             let decision = Decision::new(self.request_id, self.query, contact, outcome, cause);
             self.state.decisions.record(decision);
         }

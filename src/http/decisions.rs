@@ -33,27 +33,16 @@ pub(super) struct Decision {
     pub(super) by: IdentifierKind,
     /// The contact, where it is known.
     pub(super) contact: Option<ContactId>,
-    pub(super) outcome: DecisionOutcome,
+    pub(super) status: StatusCode,
+    /// The code of a problem.
+    pub(super) code: Option<&'static str>,
+    /// What the cache did; `None` of a problem.
+    pub(super) cache_status: Option<CacheStatus>,
     pub(super) cause: Cause,
 }
 
-/// What the caller got.
-#[derive(Debug)]
-pub(super) enum DecisionOutcome {
-    /// A customer, or a guest.
-    Answered(StatusCode, CacheStatus),
-    /// A problem.
-    Refused(StatusCode, &'static str),
-}
-
-impl DecisionOutcome {
-    pub(super) fn of(outcome: Result<(StatusCode, CacheStatus), &ApiError>) -> Self {
-        match outcome {
-            Ok((status, cache_status)) => Self::Answered(status, cache_status),
-            Err(error) => Self::Refused(error.code().status(), error.code().label()),
-        }
-    }
-}
+/// What the caller got: a customer or a guest, or a problem.
+pub(super) type LookUpOutcome<'a> = Result<(StatusCode, CacheStatus), &'a ApiError>;
 
 /// Why.
 #[derive(Debug)]
@@ -89,7 +78,7 @@ impl Decision {
         request_id: &RequestId,
         query: &CustomerQuery,
         contact: Option<ContactId>,
-        outcome: DecisionOutcome,
+        outcome: LookUpOutcome<'_>,
         cause: Cause,
     ) -> Self {
         let identifier = &query.lookup.identifier;
@@ -103,10 +92,17 @@ impl Decision {
             client: query.flow.client.clone(),
             by: identifier.kind(),
             contact: contact.or(named),
-            outcome,
+            status: status_of(outcome),
+            code: outcome.err().map(|error| error.code().label()),
+            cache_status: outcome.ok().map(|(_, cache_status)| cache_status),
             cause,
         }
     }
+}
+
+/// The status of the response.
+pub(super) fn status_of(outcome: LookUpOutcome<'_>) -> StatusCode {
+    outcome.map_or_else(|error| error.code().status(), |(status, _)| status)
 }
 
 /// The last decisions, the oldest first.
@@ -152,7 +148,9 @@ mod tests {
             client: "shop".into(),
             by: IdentifierKind::Email,
             contact: None,
-            outcome: DecisionOutcome::Refused(StatusCode::BAD_GATEWAY, "UpstreamFailed"),
+            status: StatusCode::BAD_GATEWAY,
+            code: Some("UpstreamFailed"),
+            cache_status: None,
             cause: Cause::Failure("upstream status 500".into()),
         }
     }

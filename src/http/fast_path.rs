@@ -26,7 +26,7 @@ use super::{
     client_metrics::ClientOutcome,
     codings::prefers_gzip,
     customer::customer_query,
-    decisions::{Cause, Decision, DecisionOutcome},
+    decisions::{Cause, Decision},
     directives::Directives,
     lookup::{LookupRules, ParamLocation, ParsedLookup},
     params::Params,
@@ -151,7 +151,7 @@ fn select(
         );
         if let Some(cause) = Cause::of(Ok(found)) {
             let contact = Some(found.record.id);
-            let outcome = DecisionOutcome::Answered(selected.status(), selected.cache_status());
+            let outcome = Ok((selected.status(), selected.cache_status()));
             let decision = Decision::new(request_id, &query, contact, outcome, cause);
             state.decisions.record(decision);
         }

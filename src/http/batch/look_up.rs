@@ -16,7 +16,7 @@ use crate::{
         audit,
         auth::{Caller, PendingLookUp},
         customer::{guard_tripped, is_unsettled, problem},
-        decisions::{Cause, Decision, DecisionOutcome},
+        decisions::{Cause, Decision},
         deferred::BatchOutcome,
         error::{ApiError, Code},
         params::Params,
@@ -164,7 +164,6 @@ impl Batch {
             .as_ref()
             .map(|(_, cache_status)| (StatusCode::OK, *cache_status));
         if let Some(cause) = cause {
-            let outcome = DecisionOutcome::of(outcome);
             let decision = Decision::new(&self.request_id, query, contact, outcome, cause);
             self.state.decisions.record(decision);
         }

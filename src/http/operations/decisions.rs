@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use super::{OperationsState, Operator, by_name::ByName};
 use crate::{
-    customer::{FetchSource, PartReason, Why},
+    customer::{CacheStatus, FetchSource, PartReason, Why},
     domain::Digester,
     http::{
         audit,
-        decisions::{Cause, Decision, DecisionOutcome},
+        decisions::{Cause, Decision},
         error::{ApiError, Code},
     },
 };
@@ -131,10 +131,6 @@ fn wanted_contact(query: &str) -> Result<Option<&str>, ApiError> {
 
 impl DecisionJson {
     fn new(decision: &Decision, digester: &Digester) -> Self {
-        let (status, code, cache) = match decision.outcome {
-            DecisionOutcome::Answered(status, cache) => (status, None, Some(cache.as_str())),
-            DecisionOutcome::Refused(status, code) => (status, Some(code), None),
-        };
         let (parts, failure) = match &decision.cause {
             Cause::Parts(reasons) => {
                 let parts = ByName::of_parts(|part| reasons[part].as_ref().map(PartJson::from));
@@ -149,9 +145,9 @@ impl DecisionJson {
             client: decision.client.as_str().to_owned(),
             by: decision.by.as_str(),
             contact,
-            status: status.as_u16(),
-            code,
-            cache,
+            status: decision.status.as_u16(),
+            code: decision.code,
+            cache: decision.cache_status.map(CacheStatus::as_str),
             failure,
             parts,
         }

@@ -333,12 +333,6 @@ fn is_default_type_refused(error: &customer::Error, lookup: &Lookup) -> bool {
     lookup.has_default_type && error.is_about_the_contact_type()
 }
 
-/// Whether it is not known, or not known any more, that the contact exists: it is unknown, or the call still runs, and the
-/// next request may find what it finds.
-pub(super) fn is_unsettled(error: &customer::Error) -> bool {
-    error.is_not_found() || *error == customer::Error::TooLate
-}
-
 /// The refusal of a client whose enumeration guard is tripped, where the customer is not cached.
 pub(super) fn guard_tripped() -> ApiError {
     ApiError::with_detail(

@@ -9,9 +9,8 @@ use axum::{
 use http::StatusCode;
 
 use super::{
-    auth::{Caller, HeldBack, PendingLookUp},
+    auth::{Caller, HeldBack},
     body::read_json_body,
-    customer::is_unsettled,
     deferred::PrefetchOutcome,
     error::ApiError,
     log_context::LogContext,
@@ -67,25 +66,18 @@ fn start(state: &AppState, caller: &Caller, query: CustomerQuery) -> Option<Pref
         Err(HeldBack::Tripped) => return Some(PrefetchOutcome::Guarded),
     };
     let Some(slot) = deferred.begin_prefetch(&query.flow) else {
-        pending.end();
+        pending.withdraw();
         return Some(PrefetchOutcome::Dropped);
     };
     let state = state.clone();
     tokio::spawn(async move {
         let found = state.customers.find_deferred(query).await;
         let outcome = outcome(&found);
-        settle(pending, &found);
+        pending.end(&found);
         state.deferred.count_prefetch(outcome);
         drop(slot);
     });
     None
-}
-
-/// Ends the look-up for the enumeration guard, which counts it if the contact is unknown, or if that is not known yet.
-fn settle(pending: PendingLookUp, found: &Result<Found, customer::Error>) {
-    if !found.as_ref().err().is_some_and(is_unsettled) {
-        pending.end();
-    }
 }
 
 fn outcome(found: &Result<Found, customer::Error>) -> PrefetchOutcome {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::Tick,
     config::Scope,
-    customer::view::View,
+    customer::{self, view::View},
     domain::{Channel, ClientName, ContactId, Flow, Identifier, IdentifierKind, Lookup, LookupKey},
 };
 
@@ -249,8 +249,18 @@ pub(in crate::http) struct PendingLookUp {
 }
 
 impl PendingLookUp {
-    /// The look-up has ended, and showed that the contact is known, or nothing.
-    pub(in crate::http) fn end(mut self) {
+    /// The look-up has ended with what was found. It still counts where it is not known, or not known any
+    /// more, that the contact exists: it is unknown, or the call still runs, and the next request may find what it finds.
+    pub(in crate::http) fn end<T>(mut self, found: &Result<T, customer::Error>) {
+        let is_unsettled =
+            |error: &customer::Error| error.is_not_found() || *error == customer::Error::TooLate;
+        if !found.as_ref().err().is_some_and(is_unsettled) {
+            self.unknown = None;
+        }
+    }
+
+    /// The look-up was not made.
+    pub(in crate::http) fn withdraw(mut self) {
         self.unknown = None;
     }
 }

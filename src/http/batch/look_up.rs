@@ -15,7 +15,7 @@ use crate::{
     http::{
         audit,
         auth::{Caller, PendingLookUp},
-        customer::{guard_tripped, is_unsettled, problem},
+        customer::{guard_tripped, problem},
         decisions::{Cause, Decision},
         deferred::BatchOutcome,
         error::{ApiError, Code},
@@ -88,9 +88,7 @@ impl Batch {
     ) -> Bytes {
         let query = self.query(lookup, self.now());
         let found = self.state.customers.find_deferred(query.clone()).await;
-        if !found.as_ref().err().is_some_and(is_unsettled) {
-            pending.end();
-        }
+        pending.end(&found);
         let found = found.map_err(|error| of_identifier(late(error, &query.lookup), &query));
         self.line(index, &query, found, false)
     }

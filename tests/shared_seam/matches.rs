@@ -1,4 +1,4 @@
-//! Several contacts share an identifier: what one replica learnt about them serves the other.
+//! Several contacts share an identifier: what one replica fetched about them serves the other.
 
 use engage_bff::{
     customer::{Error, Found},

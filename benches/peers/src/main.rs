@@ -1,5 +1,5 @@
-//! The service compared with HAProxy, nginx, Varnish, and bare hyper with a
-//! table. Run by `scripts/bench`, which builds and installs what is needed.
+//! The service compared with HAProxy, nginx, Varnish, and bare hyper with a table. Run by `scripts/bench`, which builds
+//! and installs what is needed.
 //!
 //! Every server is a process of its own on one core, with one worker; the load generator and the upstreams run on the
 //! other core. The servers are measured in turn, for a few seconds each. The measure is processor time per request,

@@ -20,7 +20,7 @@ pub(crate) struct Report {
     pub(crate) workers: Vec<Row>,
     pub(crate) bursts: Vec<(&'static str, Vec<Burst>)>,
     pub(crate) footprint: Option<Footprint>,
-    /// The growth of memory when more contacts came than fit, as a share of `cache.max_size`.
+    /// The growth of memory when more contacts were requested than fit, as a share of `cache.max_size`.
     pub(crate) overfull: Option<f64>,
     pub(crate) cold: Option<Cold>,
     /// The background load, in batches of one miss and twenty invalidations.

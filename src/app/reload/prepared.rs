@@ -1,4 +1,4 @@
-//! Builds what a reload replaces before anything changes, and puts it in force.
+//! Builds the new values of a reload before anything changes, then puts them in force.
 
 use std::{sync::Arc, time::Duration};
 
@@ -57,7 +57,7 @@ struct NewLink {
 }
 
 impl Prepared {
-    /// Builds what the configuration says, for the keys that changed.
+    /// Builds the new values for the keys that changed.
     pub(super) async fn new(
         replaceable: &Replaceable,
         config: &Config,

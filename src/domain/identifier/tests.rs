@@ -137,7 +137,7 @@ fn spellings_of_one_value_are_one_key() {
 
 proptest! {
     #[test]
-    fn reading_what_is_sent_changes_nothing(
+    fn sent_value_parses_to_the_same_identifier(
         text in "\\PC{0,30}|[+]?[0-9 -]{6,14}|[a-z]{1,5}@[a-z.]{1,9}",
         other in any::<String>(),
         kind in proptest::sample::select(IdentifierKind::ALL.to_vec()),

@@ -111,7 +111,7 @@ async fn refused_token_next_to_a_valid_key_names_the_client() {
 }
 
 #[tokio::test]
-async fn token_where_no_issuer_is_configured_is_of_another_issuer() {
+async fn token_without_a_configured_issuer_counts_as_of_another_issuer() {
     let app = TestApp::spawn().await;
     for why in ["issuer", "key", "crit"] {
         assert_eq!(total(&app, why).await, 0);
@@ -153,7 +153,7 @@ async fn report_of_a_token_matches_its_refusal_without_personal_values() {
     for value in [ALVA.id, ALVA.email, "alva"] {
         assert!(!text.contains(value), "{value}");
     }
-    // Later the token has expired, and without the issuer's keys its signature can't be judged.
+    // Later the token has expired, and without the issuer's keys its signature can't be checked.
     let later = Some("2026-11-23T12:11:00Z".parse().expect("a time"));
     let report = check_token(&config, &token, later).await.expect("a report");
     assert_eq!(report.refusal(), Some("expired"));

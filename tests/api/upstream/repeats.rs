@@ -1,5 +1,5 @@
-//! Requests that were certainly not processed are repeated at once, even from the process's first call on: without
-//! retry credit and without waiting.
+//! Requests that were certainly not processed are repeated at once, without waiting and without retry credit: even the
+//! first call of the process.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn requests_on_repeatedly_closed_pooled_connections_are_repeated() {
     app.get(&of(&ids[4])).await.assert_ok();
     relay.cut_reused(0);
     fill_pool(&app, &ids[5..9]).await;
-    // Connections opened just before and pooled since then are closed likewise.
+    // Connections opened just before and pooled since then are closed too.
     relay.cut_reused(usize::MAX);
     for (index, id) in ids[9..13].iter().enumerate() {
         app.get(&of(id)).await.assert_ok();

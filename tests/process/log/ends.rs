@@ -1,4 +1,4 @@
-//! Failed starts: what was logged before is written.
+//! Failed starts: events that were logged before the failure are written.
 
 use std::net::TcpListener;
 

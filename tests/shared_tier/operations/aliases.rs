@@ -242,7 +242,7 @@ async fn an_alias_needs_only_parts_that_its_call_could_fill() {
 }
 
 #[tokio::test]
-async fn an_alias_is_dropped_by_itself_with_its_lease() {
+async fn an_alias_and_its_lease_are_dropped_without_their_contact() {
     let tier = Tier::start().await;
     tier.fill_alias(ANNAS_MAIL, ANNA).await;
     tier.lease(ALIAS).await;

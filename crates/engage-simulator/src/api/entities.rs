@@ -78,7 +78,7 @@ impl ApiRequest<'_> {
         Ok(Answer::ok(&body))
     }
 
-    /// A bare array, of which a page is requested [Voyado: SDK of v2].
+    /// A bare array with one page of the definitions [Voyado: SDK of v2].
     pub(super) fn point_definitions(&self) -> Result<Answer, ApiError> {
         let page = self.page()?;
         let definitions = self.world.point_definitions.iter();

@@ -200,7 +200,7 @@ pub(super) async fn send_webhook(
     done()
 }
 
-/// The order of resending.
+/// The order in which webhooks are sent again.
 #[derive(Deserialize)]
 pub(super) struct Resend {
     #[serde(default)]

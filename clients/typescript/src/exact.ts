@@ -4,7 +4,7 @@
  * `amountExact: "0.10"`.
  */
 
-/** Members that are amounts of money or points, wherever they appear but below `attributes`. */
+/** Members that are amounts of money or points, wherever they appear except below `attributes`. */
 const AMOUNTS = [
   "amount",
   "averageReceipt",
@@ -24,7 +24,7 @@ export type Exact<T> = T extends readonly (infer Item)[]
     ? { [Key in keyof T]: Key extends "attributes" ? T[Key] : Exact<T[Key]> } & {
         [Key in keyof T & AmountKey as T[Key] extends number ? `${Key}Exact` : never]: string;
       } & {
-        // Absent where the amount is `null`, or of another form.
+        // Absent if the amount is `null`, or of another form.
         [Key in keyof T & AmountKey as T[Key] extends number
           ? never
           : number extends T[Key]
@@ -41,7 +41,7 @@ const names: ReadonlySet<string> = new Set(AMOUNTS.map((name) => `"${name}"`));
 export function parse(json: string): unknown {
   let key = "";
   let depth = 0;
-  // How deep the innermost `attributes` begin: they are the retailer's own, and stay as they are.
+  // The depth at which `attributes` begin: they are the retailer's own, and stay as they are.
   let attributes = Infinity;
   const text = json.replace(TOKEN, (token, at: number) => {
     if (token === "{" || token === "[") {

@@ -9,7 +9,7 @@ export type ProblemCode = components["schemas"]["ProblemCode"];
 interface Details {
   /** The HTTP status. */
   status: number;
-  /** For people; never rely on its text. */
+  /** A text for people; it may change. */
   detail: string;
   /** Names the request in the service's log. */
   requestId: string | undefined;
@@ -23,7 +23,7 @@ interface Details {
 
 type ByCode = { [Code in ProblemCode]: { code: Code } & Details }[ProblemCode];
 
-/** Why there is no answer: a problem by its code, or what happened on the way. */
+/** Why there is no result: the code of a problem, or the client's own reason. */
 export type Failure =
   | ByCode
   /** An error whose code this version of the client does not know, such as Engage's own of a 400. */
@@ -34,7 +34,7 @@ export type Failure =
   | { code: "Aborted" }
   /** The `token` function threw or rejected: show the log-in. */
   | { code: "TokenFailed"; cause: unknown }
-  /** There was no connection, or it broke; in a browser also where the service's `server.cors_origins` lacks the page. */
+  /** There was no connection, or it broke; in a browser also if `server.cors_origins` lacks the page's origin. */
   | { code: "NetworkFailed"; cause: unknown }
   /** Not a response of the service: a proxy's page, for instance. */
   | { code: "Unreadable"; status: number };

@@ -16,11 +16,11 @@ type Schemas = components["schemas"];
 export type Customer = Exact<Schemas["Customer"]> | Exact<Schemas["Guest"]>;
 /** How to find a customer, and what to return of it: the body of `POST /customer/lookup`. */
 export type Lookup = Schemas["LookupRequest"];
-/** What `me` may be given: a look-up without an identifier. */
+/** The parameters of `me`: a look-up without an identifier. */
 export type View = Omit<Lookup, Identifier>;
-/** Whom to have cached: the body of `POST /customer/prefetch`. */
+/** The customer to cache: the body of `POST /customer/prefetch`. */
 export type Prefetch = Schemas["PrefetchRequest"];
-/** What has changed: the body of `POST /customer/changed`. */
+/** The change that is reported: the body of `POST /customer/changed`. */
 export type Change = Schemas["ChangeReport"];
 /** The body of `POST /customer/batch` without its look-ups. */
 export type BatchOptions = Omit<Schemas["BatchRequest"], "lookups">;
@@ -42,15 +42,15 @@ export type Result<T> =
   | ({ ok: true; requestId: string | undefined } & T)
   | { ok: false; failure: Failure };
 
-/** A line of a batch: which look-up it answers, and how that went. */
+/** A line of a batch: the look-up that it answers, and its result. */
 export type BatchLine = { index: number } & (
   | { ok: true; customer: Customer }
   | { ok: false; failure: Failure }
 );
 
-/** What a client needs to know. */
+/** The options of a client. */
 export interface ClientOptions {
-  /** Where the service is, without a path, such as `https://bff.example.com`. */
+  /** The URL of the service, without a path, such as `https://bff.example.com`. */
   baseUrl: string;
   /** A server's key. Never in a browser. */
   apiKey?: string;
@@ -58,13 +58,13 @@ export interface ClientOptions {
   token?: () => string | undefined | Promise<string | undefined>;
   /** The most milliseconds that a call may take, repeats included. Default: 4000. */
   deadline?: number;
-  /** How often a call is repeated where the service says that this may help. Default: 2. */
+  /** How often a call is repeated if the service says that this may help. Default: 2. */
   retries?: number;
   /** Replaces the global `fetch`. */
   fetch?: typeof fetch;
 }
 
-/** What one call may be given. */
+/** The options of one call. */
 export interface CallOptions {
   /** Ends the call. */
   signal?: AbortSignal;
@@ -104,7 +104,7 @@ export class Client {
     return this.#customer(`/customer/me${parameters && `?${parameters}`}`, undefined, options);
   }
 
-  /** One customer, of which these parts are as they are in Engage now: for a checkout, or at the till. */
+  /** One customer, with these parts as they are in Engage now: for a checkout, or at the till. */
   fresh(
     lookup: Omit<Lookup, "fresh">,
     parts: FreshPart[],
@@ -113,12 +113,12 @@ export class Client {
     return this.customer({ ...lookup, fresh: parts } as Lookup, options);
   }
 
-  /** Has a customer cached before it is needed. */
+  /** Caches a customer before it is needed. */
   async prefetch(whom: Prefetch, options?: CallOptions): Promise<Result<object>> {
     return this.#send("/customer/prefetch", { body: whom, ...options }, async () => ({}));
   }
 
-  /** Says that these parts of a customer have just been changed in Engage. Call it after the change. */
+  /** Reports that these parts of a customer have just been changed in Engage. Call it after the change. */
   async changed(what: Change, options?: CallOptions): Promise<Result<object>> {
     return this.#send("/customer/changed", { body: what, ...options }, async () => ({}));
   }
@@ -156,7 +156,7 @@ export class Client {
     for (const index of missing) yield { index, ok: false, failure: ending };
   }
 
-  /** Forgets the kept responses: when the shopper logs out. */
+  /** Drops the kept responses. Call it when the shopper logs out. */
   forget(): void {
     this.#kept.clear();
   }
@@ -169,7 +169,7 @@ export class Client {
     let key = "";
     let kept: Kept | undefined;
     const condition = (token: string | undefined): Record<string, string> => {
-      // Of another shopper nothing is ever returned.
+      // The key contains the token, so that no other shopper's response is ever returned.
       key = `${token ?? ""} ${path}`;
       kept = body === undefined ? this.#kept.get(key) : undefined;
       return kept ? { "If-None-Match": kept.etag } : {};
@@ -226,8 +226,8 @@ export class Client {
   async #attempt(path: string, call: Request, signal: AbortSignal): Promise<Response> {
     const { apiKey, fetch: send = fetch } = this.#options;
     const token = await this.#token(signal);
-    // With `If-None-Match`, or without any caching, `fetch` adds `Cache-Control: no-cache` of its own, by which a caller with
-    // the scope `customer:fresh` would have everything fetched from Engage. Where there is such a field it adds none.
+    // With `If-None-Match`, or without any caching, `fetch` adds `Cache-Control: no-cache`. For a caller with the scope
+    // `customer:fresh` everything would then be fetched from Engage. If the request has the field, `fetch` adds none.
     const headers: Record<string, string> = { "Cache-Control": "no-transform", ...call.condition?.(token) };
     if (apiKey) headers["X-Api-Key"] = apiKey;
     if (token) headers["Authorization"] = `Bearer ${token}`;
@@ -241,7 +241,7 @@ export class Client {
   }
 }
 
-/** What is sent: nothing in the body of a `GET`, and what depends on the token. */
+/** What is sent: the body, which a `GET` has not, and the header fields that depend on the token. */
 interface Request {
   body?: unknown;
   condition?: (token: string | undefined) => Record<string, string>;
@@ -273,7 +273,7 @@ async function read(response: Response): Promise<Customer> {
   return parse(await response.text()) as Customer;
 }
 
-/** The failure that a response describes, of which the body may be a proxy's. */
+/** The failure that a response describes. Its body may be a proxy's. */
 async function refused(response: Response): Promise<Failure> {
   const type = response.headers.get("Content-Type") ?? "";
   if (!type.startsWith("application/problem+json")) {
@@ -284,10 +284,10 @@ async function refused(response: Response): Promise<Failure> {
   return failure(problem, seconds === null ? undefined : Number(seconds));
 }
 
-/** After how many milliseconds to repeat a request, or not at all. */
+/** After how many milliseconds to repeat a request; `undefined`: not at all. */
 function delay(failed: Failure): number | undefined {
   if (!("retryAfter" in failed) || failed.retryAfter === undefined || !failed.retryable) return;
-  // Callers that were refused together do not come back together.
+  // Jitter, so that callers that were refused together do not come back together.
   return failed.retryAfter * 1000 + Math.random() * 250;
 }
 

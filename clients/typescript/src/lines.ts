@@ -8,7 +8,7 @@ export async function* lines(response: Response, ended: AbortSignal): AsyncGener
       const { done, value } = await reader.read();
       ended.throwIfAborted();
       const parts = (rest + (value ?? "")).split("\n");
-      // What follows the last line break is not a whole line, and never becomes one when the response ends.
+      // The text after the last line break is not a whole line, not even when the response ends.
       rest = parts.pop() ?? "";
       yield* parts.filter(Boolean);
       if (done) return;

@@ -5,7 +5,7 @@ import type { Client, Customer, Result, View } from "./index.js";
 export function useMe(client: Client, view?: View): { result: Me | undefined; refresh: () => void } {
   const [result, setResult] = useState<Me>();
   const [reads, setReads] = useState(0);
-  // A view that is written in place is a new object at each rendering.
+  // A view that is written in the component is a new object at each rendering.
   const parameters = JSON.stringify(view ?? {});
   useEffect(() => {
     const leaving = new AbortController();

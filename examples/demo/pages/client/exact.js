@@ -3,7 +3,7 @@
  * so each amount gets a second member with the digits of the response, which never has an exponent: `amount: 0.1` and
  * `amountExact: "0.10"`.
  */
-/** Members that are amounts of money or points, wherever they appear but below `attributes`. */
+/** Members that are amounts of money or points, wherever they appear except below `attributes`. */
 const AMOUNTS = [
     "amount",
     "averageReceipt",
@@ -20,7 +20,7 @@ const names = new Set(AMOUNTS.map((name) => `"${name}"`));
 export function parse(json) {
     let key = "";
     let depth = 0;
-    // How deep the innermost `attributes` begin: they are the retailer's own, and stay as they are.
+    // The depth at which `attributes` begin: they are the retailer's own, and stay as they are.
     let attributes = Infinity;
     const text = json.replace(TOKEN, (token, at) => {
         if (token === "{" || token === "[") {

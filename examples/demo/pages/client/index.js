@@ -23,15 +23,15 @@ export class Client {
         const parameters = query(view);
         return this.#customer(`/customer/me${parameters && `?${parameters}`}`, undefined, options);
     }
-    /** One customer, of which these parts are as they are in Engage now: for a checkout, or at the till. */
+    /** One customer, with these parts as they are in Engage now: for a checkout, or at the till. */
     fresh(lookup, parts, options) {
         return this.customer({ ...lookup, fresh: parts }, options);
     }
-    /** Has a customer cached before it is needed. */
+    /** Caches a customer before it is needed. */
     async prefetch(whom, options) {
         return this.#send("/customer/prefetch", { body: whom, ...options }, async () => ({}));
     }
-    /** Says that these parts of a customer have just been changed in Engage. Call it after the change. */
+    /** Reports that these parts of a customer have just been changed in Engage. Call it after the change. */
     async changed(what, options) {
         return this.#send("/customer/changed", { body: what, ...options }, async () => ({}));
     }
@@ -66,7 +66,7 @@ export class Client {
         for (const index of missing)
             yield { index, ok: false, failure: ending };
     }
-    /** Forgets the kept responses: when the shopper logs out. */
+    /** Drops the kept responses. Call it when the shopper logs out. */
     forget() {
         this.#kept.clear();
     }
@@ -74,7 +74,7 @@ export class Client {
         let key = "";
         let kept;
         const condition = (token) => {
-            // Of another shopper nothing is ever returned.
+            // The key contains the token, so that no other shopper's response is ever returned.
             key = `${token ?? ""} ${path}`;
             kept = body === undefined ? this.#kept.get(key) : undefined;
             return kept ? { "If-None-Match": kept.etag } : {};
@@ -129,8 +129,8 @@ export class Client {
     async #attempt(path, call, signal) {
         const { apiKey, fetch: send = fetch } = this.#options;
         const token = await this.#token(signal);
-        // With `If-None-Match`, or without any caching, `fetch` adds `Cache-Control: no-cache` of its own, by which a caller with
-        // the scope `customer:fresh` would have everything fetched from Engage. Where there is such a field it adds none.
+        // With `If-None-Match`, or without any caching, `fetch` adds `Cache-Control: no-cache`. For a caller with the scope
+        // `customer:fresh` everything would then be fetched from Engage. If the request has the field, `fetch` adds none.
         const headers = { "Cache-Control": "no-transform", ...call.condition?.(token) };
         if (apiKey)
             headers["X-Api-Key"] = apiKey;
@@ -161,7 +161,7 @@ function query(parameters) {
 async function read(response) {
     return parse(await response.text());
 }
-/** The failure that a response describes, of which the body may be a proxy's. */
+/** The failure that a response describes. Its body may be a proxy's. */
 async function refused(response) {
     const type = response.headers.get("Content-Type") ?? "";
     if (!type.startsWith("application/problem+json")) {
@@ -171,11 +171,11 @@ async function refused(response) {
     const problem = JSON.parse(await response.text());
     return failure(problem, seconds === null ? undefined : Number(seconds));
 }
-/** After how many milliseconds to repeat a request, or not at all. */
+/** After how many milliseconds to repeat a request; `undefined`: not at all. */
 function delay(failed) {
     if (!("retryAfter" in failed) || failed.retryAfter === undefined || !failed.retryable)
         return;
-    // Callers that were refused together do not come back together.
+    // Jitter, so that callers that were refused together do not come back together.
     return failed.retryAfter * 1000 + Math.random() * 250;
 }
 function sleep(milliseconds, ended) {

@@ -302,7 +302,7 @@ impl CustomerService {
         self.inner.tiers.note_missed(message).await;
     }
 
-    /// Whether webhooks report changes; `None` where none are configured.
+    /// The feed of webhooks; `None` if none are configured.
     pub fn feed(&self) -> Option<&Feed> {
         self.inner.webhook_feed()
     }

@@ -1,5 +1,5 @@
 //! The floor: the calls that the same requests cost a cache that knows every identifier of a contact once it has the
-//! profile, keeps each part for its whole lifetime and makes no call ahead of a request.
+//! profile, keeps each part for its whole lifetime and makes no call before a request needs it.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -63,8 +63,8 @@ struct Arguments {
     /// Measures only the settings of that name: without one replica's behaviour near and beyond the budget.
     #[arg(long)]
     only: Option<String>,
-    /// Plays that part of the shop, a fifth with 5: so many fewer contacts, sessions and calls. Each contact comes as often,
-    /// so a session costs the same; sessions per second are given for the whole shop.
+    /// Simulates one part in this many of the shop: 5 means a fifth of the contacts, sessions and calls. Each contact
+    /// comes as often, so a session costs the same; sessions per second are given for the whole shop.
     #[arg(long, default_value_t = 1, requires = "only", value_parser = clap::value_parser!(u32).range(1..=10))]
     part: u32,
     /// The file for a plot (SVG).

@@ -1,4 +1,4 @@
-//! By which identifiers a shop's requests are about a contact.
+//! The identifiers by which a shop's requests look contacts up.
 
 use engage_bff::domain::{ContactType, Digester, Identifier, IdentifierKind, Lookup};
 use jiff::civil::date;

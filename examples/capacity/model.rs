@@ -1,4 +1,4 @@
-//! The parameters of the shop: how often contacts visit, what they view, and what changes meanwhile. Explained in
+//! The parameters of the shop: how often contacts visit, what they view, and what changes between visits. Explained in
 //! `docs/CAPACITY.md`.
 
 use std::time::Duration;

@@ -42,7 +42,7 @@ pub(crate) struct Setting {
     pub(crate) spread: Spread,
     /// Whether the replicas share a tier.
     pub(crate) has_tier: bool,
-    /// By which identifiers requests are.
+    /// The identifiers of requests.
     pub(crate) mix: Mix,
 }
 

@@ -129,7 +129,7 @@ impl<'a> Shop<'a> {
         }
     }
 
-    /// Lets time pass until that many sessions have started; returns what happened meanwhile.
+    /// Lets time pass until that many sessions have started; returns what happened during that time.
     pub(crate) async fn watch(&mut self, sessions: u64) -> Stretch {
         let (start, calls) = (self.now, self.call_log.calls());
         let floor = self.floor.calls();

@@ -89,7 +89,7 @@ fn further_identifiers_of_a_session_cost_calls_unless_unique() {
     assert!((0.97..1.1).contains(&one), "{one}");
     assert!(typed > one + 0.1, "{typed} {one}");
     assert!((one - 0.03..typed).contains(&untyped), "{untyped} {typed}");
-    // What `identifiers.unique` is for.
+    // This saving is the purpose of `identifiers.unique`.
     assert!(unique <= 1.1 && unique < typed - 0.1, "{unique} {typed}");
 }
 

@@ -59,7 +59,7 @@ pub struct CustomerQuery {
     pub is_hasty: bool,
     /// Its purpose.
     pub purpose: Purpose,
-    /// Its trace; `None` where none is recorded.
+    /// Its trace; `None` if none is recorded.
     pub trace: Option<Arc<RequestTrace>>,
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, READER, TILL, TestApp};
 
-/// The member of the problem, `None` where there is none.
+/// The member of the problem; `None` if it is absent.
 fn member(answer: &Answer, name: &str) -> Option<Value> {
     assert!(answer.status >= 400, "{}", answer.text());
     answer.json().get(name).cloned()

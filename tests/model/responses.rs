@@ -195,7 +195,7 @@ impl Responder {
         }
     }
 
-    /// The response about another contact, where the service can see that it is.
+    /// The response about another contact, if the service can see that it is.
     fn misdirected(self, target: Target, world: &Snapshot) -> Option<Read> {
         let is_recognizable = |other: &ContactState| match target {
             Target::Overview(lookup) => match lookup.alias {

@@ -162,7 +162,7 @@ fn healthcheck_fails_unless_livez_is_200() {
 fn start_is_logged_with_version_and_commit() {
     let service = Service::new().start();
     assert_eq!(service.serving["version"], env!("CARGO_PKG_VERSION"));
-    // Only where the build was given it.
+    // The field is present only if the build was given a revision.
     let revision = service.serving.get("revision").cloned();
     assert_eq!(revision, option_env!("REVISION").map(Into::into));
 }

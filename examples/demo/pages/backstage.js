@@ -1,10 +1,10 @@
-// The drawer: changes the world in the simulator of Engage, and lists what this page asked.
+// The drawer: changes the simulated Engage, and lists the requests of this page.
 
 const ALVA = "6f1d2c3a-4b5e-4f60-8a71-b2c300d41e01";
 const BO = "0b8e7a55-93c1-4d2f-9e10-b2c300d41e02";
 const KEPT = 8;
 
-/** Asks the simulator; `undefined` where it answers nothing. */
+/** Calls the simulator; `undefined` if the response has no body. */
 export async function engage(path, body, method = body === undefined ? "GET" : "POST") {
   const response = await fetch(`/backstage/${path}`, { method, body: body === undefined ? undefined : JSON.stringify(body) });
   const text = await response.text();

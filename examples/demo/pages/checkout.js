@@ -26,8 +26,8 @@ login(async (name) => {
     return;
   }
   busy("#mine");
-  // A checkout waits for a second at most, and goes on as a guest whatever happens. A little before that the service gives
-  // what is cached, or a guest.
+  // A checkout waits for a second at most, and continues as a guest whatever happens. A little earlier the service sends
+  // cached data, or a guest.
   const view = { parts: ["vouchers"], onUnavailable: "guest", wait: 900 };
   const result = await (await bff).me(view, { deadline: 1000 });
   document.querySelector("#mine").setAttribute("aria-busy", "false");

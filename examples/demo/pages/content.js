@@ -22,7 +22,7 @@ login(async (name) => {
   busy("#panels");
   // Profile and audiences alone: the cheapest answer there is, on every page view.
   const result = await (await bff).me({ parts: [] }, { deadline: 800 });
-  // Content never waits and never fails: without an answer it is the visitor's.
+  // Content never waits and never fails: without a response it is that of an unknown visitor.
   const audiences = result.ok ? (result.customer.audiences ?? []).map(({ name }) => name) : [];
   show("#panels", ...PANELS.filter(({ audience }) => !audience || audiences.includes(audience)).map(panel));
   const choices = document.querySelector("#choices");

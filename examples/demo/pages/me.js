@@ -20,7 +20,7 @@ await login(async (name) => {
   // A part that is missing says so in its place.
   const old = degraded.filter((part) => customer[part] && part !== "audiences");
   notice(old.length > 0 ? `Some of this may be a few minutes old, or incomplete: ${old.join(", ")}.` : "", old.length > 0);
-  // Without an offer in this channel there is nothing to do with a promotion here.
+  // A promotion without an offer in this channel can't be used here.
   const offers = customer.promotions?.filter(({ offers }) => offers.length > 0) ?? null;
   show(
     "#mine",

@@ -93,10 +93,10 @@ export function sorry(failure) {
 }
 
 const numbers = new Intl.NumberFormat("sv-SE");
-/** A number from its exact digits: the formatter rounds nothing that it gets as text. */
+/** A number from its exact digits: the formatter does not round numbers that it gets as text. */
 export const exact = (digits) => (digits === undefined ? "–" : numbers.format(digits));
 
 const dates = new Intl.DateTimeFormat("sv-SE", { dateStyle: "medium", timeZone: "Europe/Stockholm" });
 export const day = (time) => dates.format(new Date(time));
-/** The end of something that may have none. `time` is when it is gone: before a midnight, the last day is that before. */
+/** The last day of something, or that it has no end. `time` is its end, so an end at midnight means the day before. */
 export const until = (time) => (time ? `until ${day(new Date(time).getTime() - 1)}` : "without end");

@@ -35,7 +35,7 @@ async function fresh() {
   else notice(sorry(result.failure), true);
 }
 
-/** Redeems at Engage first; then says so, so that no other page shows the voucher any more. */
+/** Redeems at Engage first, then reports the change, so that no other page shows the voucher any more. */
 async function redeem(voucher) {
   await engage(`contacts/${found}`, [{ redeemVoucher: voucher }]);
   const said = await till.changed({ contactId: found, parts: ["vouchers", "points"] });

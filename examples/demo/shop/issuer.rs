@@ -9,9 +9,9 @@ use rcgen::{KeyPair, PublicKeyData};
 use serde::Serialize;
 use serde_json::json;
 
-/// As the tokens name the issuer.
+/// The issuer in the tokens.
 pub(crate) const ISSUER: &str = "https://login.shop.example.com";
-/// As the tokens name the service.
+/// The audience in the tokens: the service.
 pub(crate) const AUDIENCE: &str = "engage-bff";
 const KEY_ID: &str = "demo";
 /// How long a token is valid, in seconds.

@@ -73,7 +73,7 @@ const FILES: [(&str, &str, &str); 12] = [
     ),
 ];
 
-/// Serves them. `bff`: the one other origin with which pages talk.
+/// Serves them. `bff`: the only other origin that pages may call.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(bff: &str) -> Router<S> {
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {bff}; \

@@ -57,8 +57,8 @@ impl Webhooks {
     }
 }
 
-/// Passes a webhook on as it is, since it is signed, and lets the pages know once the service has applied it. It says
-/// neither what has changed nor for which customer: pages read their own customer again, which costs a 304 if nothing has.
+/// Passes a webhook on as it is, since it is signed, and lets the pages know once the service has applied it. The event
+/// contains neither the change nor the customer: pages read their own customer again, which costs a 304 if nothing has.
 pub(super) async fn deliver(
     State(webhooks): State<Webhooks>,
     mut request: Request<Body>,

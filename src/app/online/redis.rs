@@ -1,4 +1,4 @@
-//! Whether the shared tier works where it is configured.
+//! Checks whether the shared tier works, if it is configured.
 //!
 //! Connects as the service does, runs each operation under a prefix that no service reads, and removes what the
 //! operations stored. Nothing else on the server changes.

@@ -25,7 +25,7 @@ const LOOK_AGAIN: std::ops::Range<u64> = 25..100;
 /// The longest wait of a flight for the calls of other replicas. Each of their leases ends earlier.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// The server measures ages in milliseconds: data that is newer by no more than this may be the same data as is cached.
+/// The server measures ages in milliseconds: data that is newer by at most this may be the same as the cached data.
 const PRECISION: Duration = Duration::from_millis(2);
 
 /// The result of looking in the shared tier.

@@ -42,7 +42,7 @@ impl Target<'_> {
         }
     }
 
-    /// The subject of the call: the contact, or the identifier where the contact is not known.
+    /// The subject of the call: the contact, or the identifier if the contact is not known.
     pub(super) fn owner(self, memory: &Cache<Rendered, Error>) -> u64 {
         match self {
             Target::Overview(lookup) | Target::Resolution(lookup) => {

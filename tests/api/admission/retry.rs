@@ -1,4 +1,4 @@
-//! Retries: one more attempt where it may help, for at most one call in ten.
+//! Retries: one more attempt if it may help, for at most one call in ten.
 
 use std::time::Duration;
 

@@ -146,7 +146,7 @@ pub struct IdentifiersConfig {
     pub phone_region: String,
     /// Whether national ids with a wrong check digit are refused without a call to Engage.
     pub check_digits: bool,
-    /// The country of national ids that could be of either; unset = the likelier one.
+    /// The country of national ids that could be Swedish or Finnish; unset = the likelier one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub national_id_country: Option<NationalIdCountry>,
     /// The kinds whose values belong to at most one contact of a type each: a cached profile answers look-ups by the

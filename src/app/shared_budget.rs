@@ -10,8 +10,8 @@ use crate::{
     shared_tier::{self, SharedTier, TokenLease, Unavailable},
 };
 
-/// Admission control whose rate and burst all replicas share. Without the tier, each replica has one share of
-/// `engage.replicas`, or of the last known number of replicas.
+/// Admission control whose rate and burst all replicas share. Without the tier, each replica has its share: the
+/// limits divided by `engage.replicas`, or by the last known number of replicas.
 pub(super) fn admission(config: &Config, metrics: Arc<CallMetrics>, clock: Clock) -> Admission {
     let limits = shared_limits(config);
     Admission::with_shared_budget(limits, config.engage.replicas, metrics, clock)

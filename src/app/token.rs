@@ -12,7 +12,6 @@ use crate::{
 
 /// Checks a token like a request's, at the given time or now, with the keys that the issuer publishes now. Fails if no
 /// issuer is configured.
-/// issuer is configured.
 pub async fn check_token(
     config: &Config,
     token: &str,

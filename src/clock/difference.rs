@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The least difference by which another machine's clock is ahead of ours (negative: behind it). It is a lower bound,
-/// because an HTTP date has whole seconds and a response takes time.
+/// How much another machine's clock is at least ahead of ours (negative: behind it). It is a lower bound, because an
+/// HTTP date has whole seconds and a response takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockDifference(pub SignedDuration);
 
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks_differ_by_what_second_and_response_time_leave_open() {
+    fn difference_is_what_a_second_and_the_response_time_cannot_explain() {
         let at = |millis| Timestamp::from_millisecond(millis).expect("a time");
         for (date, began, ended, expected) in [
             (10_000, 10_300, 10_900, 0),

@@ -33,7 +33,6 @@ impl CustomerService {
     ///
     /// A report covers only the contact that it names, so a caller can't drop the entries of others. `is_own` returns
     /// whether the caller may report about a contact.
-    /// the caller may report about a contact.
     pub async fn report_change(
         &self,
         lookup: &Lookup,

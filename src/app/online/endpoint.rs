@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_rustls::rustls::RootCertStore;
 
-/// The address of a server, and how it is trusted.
+/// The address of a server, and how its certificate is verified.
 pub(super) struct Endpoint<'a> {
     /// The names of the three checks: name, connection, certificate.
     pub(super) names: [&'static str; 3],

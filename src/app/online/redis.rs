@@ -279,7 +279,7 @@ fn persistence(info: &ServerInfo) -> Check {
         return Check::warning(
             PERSISTENCE,
             "the server writes its data to disk, which the tier does not need",
-            "set appendonly no and save \"\", unless others use the server: after a restart the tier begins anew",
+            "set appendonly no and save \"\", unless others use the server: after a restart earlier data is not used",
         );
     }
     match info.snapshots {

@@ -224,7 +224,7 @@ async fn no_call_is_refused_while_the_tier_fails_again_and_again() {
 }
 
 #[tokio::test]
-async fn call_is_not_refused_because_a_slow_share_comes_back() {
+async fn call_is_not_refused_while_a_slow_share_comes_back() {
     // A token of the replica's own share takes a second, the longest that a call usually waits.
     let bench = Bench::with_rate(2.0);
     let waits = bench.waits_of(&[500], |at| at < 400).await;

@@ -141,24 +141,22 @@ impl Authenticator {
         server: &config::ServerConfig,
         clock: &Clock,
     ) -> Result<Self, anyhow::Error> {
-        let metrics = ClientMetrics::default();
-        let key_metrics = KeyMetrics::default();
-        let tokens = config.jwt.as_ref();
-        let tokens = tokens.map(|jwt| TokenVerifier::new(jwt, &key_metrics, clock.clone()));
-        let mut new = Self {
+        let without_callers = Self {
             generation: 0,
-            clients: clients(config, &metrics, &[], clock),
+            clients: Vec::new(),
             anonymous: None,
-            tokens: tokens.transpose()?,
+            tokens: None,
             token_refusals: Arc::new(TokenRefusals::new(clock)),
-            shoppers: config.jwt.as_ref().map(|_| shoppers(&metrics)),
-            metrics,
-            key_metrics,
+            metrics: ClientMetrics::default(),
+            key_metrics: KeyMetrics::default(),
+            shoppers: None,
             patience: server.request_timeout,
             clock: clock.clone(),
         };
-        new.admit_anonymous(config, server)?;
-        Ok(new)
+        let metrics = &without_callers.key_metrics;
+        let tokens = config.jwt.as_ref();
+        let tokens = tokens.map(|jwt| TokenVerifier::new(jwt, metrics, clock.clone()));
+        without_callers.followed_by(config, server, tokens.transpose()?)
     }
 
     /// The same with another configuration. What clients and shoppers have used of limits that stay the same counts on,
@@ -168,43 +166,41 @@ impl Authenticator {
         config: &config::AuthConfig,
         server: &config::ServerConfig,
     ) -> Result<Self, anyhow::Error> {
+        let tokens = match &config.jwt {
+            Some(jwt) => {
+                let before = self.tokens.as_ref();
+                Some(TokenVerifier::after(before, jwt, &self.key_metrics, &self.clock).await?)
+            }
+            None => None,
+        };
+        self.followed_by(config, server, tokens)
+    }
+
+    /// The same with another configuration, whose tokens are verified by `tokens`.
+    fn followed_by(
+        &self,
+        config: &config::AuthConfig,
+        server: &config::ServerConfig,
+        tokens: Option<TokenVerifier>,
+    ) -> Result<Self, anyhow::Error> {
         let metrics = self.metrics.clone();
-        let mut new = Self {
+        let anonymous = match &self.anonymous {
+            _ if !config.allow_anonymous => None,
+            Some(before) => Some(Arc::clone(before)),
+            None => Some(Arc::new(Anonymous::new(server, &metrics, &self.clock)?)),
+        };
+        Ok(Self {
             generation: self.generation + 1,
             clients: clients(config, &metrics, &self.clients, &self.clock),
-            anonymous: self.anonymous.clone().filter(|_| config.allow_anonymous),
-            tokens: match &config.jwt {
-                Some(jwt) => {
-                    let before = self.tokens.as_ref();
-                    Some(TokenVerifier::after(before, jwt, &self.key_metrics, &self.clock).await?)
-                }
-                None => None,
-            },
+            anonymous,
+            tokens,
             token_refusals: Arc::clone(&self.token_refusals),
             shoppers: config.jwt.as_ref().map(|_| shoppers(&metrics)),
             metrics,
             key_metrics: self.key_metrics.clone(),
             patience: server.request_timeout,
             clock: self.clock.clone(),
-        };
-        new.admit_anonymous(config, server)?;
-        Ok(new)
-    }
-
-    /// Admits callers without a credential, if that is configured.
-    fn admit_anonymous(
-        &mut self,
-        config: &config::AuthConfig,
-        server: &config::ServerConfig,
-    ) -> Result<(), anyhow::Error> {
-        if config.allow_anonymous && self.anonymous.is_none() {
-            self.anonymous = Some(Arc::new(Anonymous::new(
-                server,
-                &self.metrics,
-                &self.clock,
-            )?));
-        }
-        Ok(())
+        })
     }
 
     /// Keeps the issuer's keys current. Never returns.

@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 
 use self::layers::FileLayer;
 pub use self::{
-    auth::{AuthConfig, ClientChannel, ClientConfig, ClientView, JwtAlgorithm, JwtConfig, Scope},
+    auth::{AuthConfig, ClientConfig, ClientView, JwtAlgorithm, JwtConfig, Scope},
     engage::{ApiVersion, CustomKeyField, EngageConfig},
     listeners::{OperationsConfig, ServerConfig},
     mistakes::{Mistake, Mistakes},

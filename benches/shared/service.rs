@@ -7,7 +7,7 @@ use engage_bff::{
     app::App,
     clock::Clock,
     config::{self, Config, Scope},
-    domain::IdentifierKind,
+    domain::{Channel, IdentifierKind},
     shared_tier::protocol::Backend,
     telemetry,
 };
@@ -139,7 +139,7 @@ fn clients() -> Vec<config::ClientConfig> {
             } else {
                 config::ClientView::Storefront
             },
-            channel: (*id == "shop").then_some(config::ClientChannel::Ecom),
+            channel: (*id == "shop").then_some(Channel::Ecom),
             requests_per_second: Some(1_000_000),
             max_concurrency: Some(1000),
             unknown_per_minute: Some(1000),

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::duration;
-use crate::domain::IdentifierKind;
+use crate::domain::{Channel, IdentifierKind};
 
 /// Which callers may send requests.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -138,7 +138,7 @@ pub struct ClientConfig {
     pub view: ClientView,
     /// The channel of requests that name none; unset = promotions of every channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel: Option<ClientChannel>,
+    pub channel: Option<Channel>,
     /// Requests per second; unset = no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u32>,
@@ -215,16 +215,4 @@ pub enum ClientView {
     Storefront,
     /// The view for staff.
     Full,
-}
-
-/// A client's default redemption channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ClientChannel {
-    /// The web shop.
-    Ecom,
-    /// The till.
-    Pos,
-    /// Anything else.
-    Other,
 }

@@ -26,7 +26,7 @@ use engage_bff::{
     clock::{Clock, ManualClock},
     config::{self, ApiVersion, Config, Scope},
     customer::CustomerService,
-    domain::{ContactId, IdentifierKind, Part},
+    domain::{Channel, ContactId, IdentifierKind, Part},
     http::RequestMetrics,
     telemetry,
 };
@@ -409,7 +409,7 @@ fn config() -> Config {
     let mut till = client("till", &all, &IdentifierKind::ALL);
     till.view = config::ClientView::Full;
     let mut shop = client("shop", &[Scope::Read, Scope::Fresh], &usual);
-    shop.channel = Some(config::ClientChannel::Ecom);
+    shop.channel = Some(Channel::Ecom);
     let reader = client("reader", &[Scope::Read], &usual);
     config.auth.clients = vec![till, shop, reader];
     config

@@ -60,6 +60,7 @@ pub struct Offer {
 listed_enum! {
     /// A redemption channel. The names are Engage's too.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "UPPERCASE")]
     pub enum Channel {
         /// The web shop.
         Ecom => "ECOM",

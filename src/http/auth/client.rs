@@ -74,7 +74,7 @@ impl ApiClient {
             scopes: client.scopes.clone(),
             identifiers: client.identifiers.clone(),
             view: View::from(client.view),
-            channel: client.channel.map(Channel::from),
+            channel: client.channel,
             rate: client
                 .requests_per_second
                 .map(|rate| limiter(RateLimit::Requests, rate)),
@@ -179,16 +179,6 @@ impl From<config::ClientView> for View {
         match view {
             config::ClientView::Storefront => View::Storefront,
             config::ClientView::Full => View::Full,
-        }
-    }
-}
-
-impl From<config::ClientChannel> for Channel {
-    fn from(channel: config::ClientChannel) -> Self {
-        match channel {
-            config::ClientChannel::Ecom => Channel::Ecom,
-            config::ClientChannel::Pos => Channel::Pos,
-            config::ClientChannel::Other => Channel::Other,
         }
     }
 }

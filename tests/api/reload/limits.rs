@@ -15,7 +15,7 @@ async fn reload_another_change(app: &TestApp) {
     let reloaded = app
         .reload(|config| {
             config.operations.hosts.push("ops.example.com".to_owned());
-            client(config, "reader").channel = Some(engage_bff::config::ClientChannel::Pos);
+            client(config, "reader").channel = Some(engage_bff::domain::Channel::Pos);
         })
         .await
         .expect("a reload");

@@ -222,8 +222,8 @@ impl ContactJson {
         let mut history = contact.history;
         Self {
             digest: contact.id.digest(digester).to_string(),
-            parts: ByName::of_parts(|part| take(&mut parts, &part)),
-            history: ByName::of_history(|part| take(&mut history, &part)),
+            parts: ByName::of_parts(|part| take(&mut parts, part)),
+            history: ByName::of_history(|part| take(&mut history, part)),
             rendered: contact.rendered,
             names: contact.aliases.into_iter().map(AliasJson::from).collect(),
             fences: contact.fences.into_iter().map(FenceJson::from).collect(),
@@ -232,8 +232,8 @@ impl ContactJson {
 }
 
 /// Takes the provenance of what is cached of a part.
-fn take<P: PartialEq>(ages: &mut Vec<(P, Age)>, part: &P) -> Option<ProvenanceJson> {
-    let index = ages.iter().position(|(of, _)| of == part)?;
+fn take<P: Copy + PartialEq>(ages: &mut Vec<(P, Age)>, part: P) -> Option<ProvenanceJson> {
+    let index = ages.iter().position(|(of, _)| *of == part)?;
     Some(ProvenanceJson::from(ages.swap_remove(index).1))
 }
 

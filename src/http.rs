@@ -15,6 +15,7 @@ mod codings;
 mod conditions;
 mod connection;
 mod connection_context;
+mod connection_limits;
 mod connection_slots;
 mod connection_state;
 mod cors;
@@ -57,7 +58,7 @@ mod webhook;
 
 pub use self::{
     auth::{Authenticator, PublishedKeys, TokenReport, check_token, read_published_keys},
-    connection::ConnectionLimits,
+    connection_limits::ConnectionLimits,
     connection_slots::{ConnectionCounters, ConnectionMetrics, PROBE_CONNECTIONS},
     credentials::{Credentials, CurrentCredentials, OperatorRules},
     decisions::Decisions,

@@ -26,6 +26,7 @@ use tracing::Level;
 
 use super::{
     connection_context::ConnectionContext,
+    connection_limits::ConnectionLimits,
     connection_slots::{ConnectionPermit, RequestAdmission},
     connection_state::DRAIN,
     fast_path::FastPath,
@@ -33,31 +34,12 @@ use super::{
     peer::Peer,
     routes,
     service::HttpService,
-    timed_io::{IoTimeouts, TimedIo},
-    unread_body::{self, DrainLimits},
+    timed_io::TimedIo,
+    unread_body,
 };
 
 /// How long an idle connection stays open after the drain has begun, for a request that is on its way.
 const DRAIN_DELAY: Duration = Duration::from_secs(1);
-
-/// What connections may take.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectionLimits {
-    /// For a request's head, from its first byte.
-    pub header_timeout: Duration,
-    /// Between requests.
-    pub idle_timeout: Duration,
-    /// For the peer to accept what is written.
-    pub write_timeout: Duration,
-    /// For a request's body, and for the remainder of one that the handler does not read.
-    pub body_timeout: Duration,
-    /// The largest remainder, in bytes, that is read although the handler does not need it.
-    pub max_body: u64,
-    /// Connections at the same time.
-    pub max_connections: usize,
-    /// For responses under way at shutdown.
-    pub shutdown_grace: Duration,
-}
 
 /// The body of a response that hyper sends. hyper drops it when it has buffered all of it, and then waits for the next
 /// head.
@@ -104,18 +86,8 @@ pub(super) async fn serve_connection<S>(
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let limit = service.connection_limit.clone();
-    let drain_limits = DrainLimits {
-        size: limits.max_body,
-        time: limits.body_timeout,
-    };
-    let timeouts = IoTimeouts {
-        idle: limits.idle_timeout,
-        head: limits.header_timeout,
-        write: limits.write_timeout,
-        body: limits.body_timeout,
-    };
     let context = Arc::new(ConnectionContext::new(service, peer, permit));
-    let io = TimedIo::new(stream, Arc::clone(context.permit.state()), timeouts);
+    let io = TimedIo::new(stream, Arc::clone(context.permit.state()), limits);
     let io = FastPath::new(io, Arc::clone(&context));
     let answering = Arc::clone(&context);
     let respond = service_fn(move |request: Request<Incoming>| {
@@ -126,7 +98,7 @@ pub(super) async fn serve_connection<S>(
             let (request, persistence) = unread_body::track(request, &context);
             let service = &context.service;
             let mut response = service.respond(request, context.peer, admission).await;
-            unread_body::settle(&mut response, persistence.as_ref(), &context, drain_limits);
+            unread_body::settle(&mut response, persistence.as_ref(), &context, limits);
             let connection = context;
             Ok::<_, Infallible>(response.map(|body| TrackedBody { body, connection }))
         }

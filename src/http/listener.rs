@@ -18,7 +18,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Level;
 
 use super::{
-    connection::{ConnectionLimits, serve_connection},
+    connection::serve_connection,
+    connection_limits::ConnectionLimits,
     connection_slots::{ConnectionCounters, ConnectionPermit, ConnectionSlots, TICK},
     peer::Peer,
     service::HttpService,

@@ -19,26 +19,16 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{connection_state::ConnectionState, lingering_close::LingeringClose};
-
-/// The time-outs of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IoTimeouts {
-    /// Between requests.
-    pub(super) idle: Duration,
-    /// For a head, from its first byte.
-    pub(super) head: Duration,
-    /// For the peer to accept a piece of what is written.
-    pub(super) write: Duration,
-    /// For the remainder of a body that is discarded when the connection closes.
-    pub(super) body: Duration,
-}
+use super::{
+    connection_limits::ConnectionLimits, connection_state::ConnectionState,
+    lingering_close::LingeringClose,
+};
 
 /// A stream with time-outs.
 pub(super) struct TimedIo<S> {
     inner: S,
     state: Arc<ConnectionState>,
-    timeouts: IoTimeouts,
+    limits: ConnectionLimits,
     /// The phase of the last read: a new one ends the wait for a head.
     phase: usize,
     /// Whether a byte of the next head has arrived.
@@ -60,11 +50,11 @@ const SHORT: Duration = Duration::from_secs(1);
 const TICKS: u32 = 4;
 
 impl<S> TimedIo<S> {
-    pub(super) fn new(inner: S, state: Arc<ConnectionState>, timeouts: IoTimeouts) -> Self {
+    pub(super) fn new(inner: S, state: Arc<ConnectionState>, limits: ConnectionLimits) -> Self {
         Self {
             inner,
             state,
-            timeouts,
+            limits,
             phase: 0,
             head_has_begun: false,
             head: None,
@@ -99,7 +89,7 @@ impl<S> TimedIo<S> {
 
     /// Ready when the peer has idled for the time-out.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let tick = self.effective(self.timeouts.idle) / TICKS;
+        let tick = self.effective(self.limits.idle_timeout) / TICKS;
         let idle = self.idle.get_or_insert_with(|| start(tick));
         loop {
             ready!(idle.as_mut().poll(cx));
@@ -113,7 +103,7 @@ impl<S> TimedIo<S> {
 
     /// Ready when a head has taken the time-out.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timeout = self.effective(self.timeouts.head);
+        let timeout = self.effective(self.limits.header_timeout);
         let head = self.head.get_or_insert_with(|| start(timeout));
         head.as_mut().poll(cx)
     }
@@ -169,7 +159,7 @@ impl<S> TimedIo<S> {
             self.write = None;
             return written;
         }
-        let timeout = self.timeouts.write;
+        let timeout = self.limits.write_timeout;
         let waiting = self.write.get_or_insert_with(|| start(timeout));
         if waiting.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -223,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
             // It may be evicted while it lingers.
             this.state.mark_idle();
         }
-        let body_timeout = this.timeouts.body;
+        let body_timeout = this.limits.body_timeout;
         let closed = this
             .close
             .poll(&mut this.inner, &this.state, body_timeout, cx);
@@ -244,17 +234,23 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
+    fn limits(idle_timeout: Duration) -> ConnectionLimits {
+        ConnectionLimits {
+            header_timeout: LONG,
+            idle_timeout,
+            write_timeout: LONG,
+            body_timeout: LONG,
+            max_body: 0,
+            max_connections: 1,
+            shutdown_grace: LONG,
+        }
+    }
+
     #[tokio::test]
     async fn connection_with_a_pending_write_is_not_idle() {
         let (ours, mut theirs) = tokio::io::duplex(1);
         let state = Arc::new(ConnectionState::default());
-        let timeouts = IoTimeouts {
-            idle: LONG,
-            head: LONG,
-            write: LONG,
-            body: LONG,
-        };
-        let mut io = TimedIo::new(ours, Arc::clone(&state), timeouts);
+        let mut io = TimedIo::new(ours, Arc::clone(&state), limits(LONG));
         let mut cx = Context::from_waker(Waker::noop());
         state.close_when_idle();
         assert!(Pin::new(&mut io).poll_write(&mut cx, b"a").is_ready());
@@ -280,13 +276,8 @@ mod tests {
     #[tokio::test]
     async fn idle_timeout_does_not_wake_a_connection_that_is_closing() {
         let (ours, _theirs) = tokio::io::duplex(1);
-        let timeouts = IoTimeouts {
-            idle: Duration::from_millis(1),
-            head: LONG,
-            write: LONG,
-            body: LONG,
-        };
-        let mut io = TimedIo::new(ours, Arc::new(ConnectionState::default()), timeouts);
+        let limits = limits(Duration::from_millis(1));
+        let mut io = TimedIo::new(ours, Arc::new(ConnectionState::default()), limits);
         assert_eq!(io.read(&mut [0]).await.expect("an end"), 0);
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&woken));

@@ -18,18 +18,10 @@ use hyper::body::Incoming;
 
 use super::{
     connection_context::{ConnectionContext, Remainder},
+    connection_limits::ConnectionLimits,
     lingering_close::announce_close,
 };
 use crate::clock::Tick;
-
-/// How much of a body is read after the response.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DrainLimits {
-    /// The largest remainder, in bytes.
-    pub(super) size: u64,
-    /// The longest time from the request's head to its body's end.
-    pub(super) time: Duration,
-}
 
 /// A request's body. Where it is dropped before its end, the connection gets the remainder back.
 pub(super) struct TrackedRequestBody {
@@ -140,7 +132,7 @@ impl Persistence {
         &self,
         remainder: Remainder,
         connection: &ConnectionContext,
-        limits: DrainLimits,
+        limits: ConnectionLimits,
     ) -> Option<(Incoming, Duration)> {
         let Remainder::Rest { rest, is_begun } = remainder else {
             return None;
@@ -148,11 +140,11 @@ impl Persistence {
         let is_bounded = rest
             .size_hint()
             .exact()
-            .is_some_and(|size| size <= limits.size);
+            .is_some_and(|size| size <= limits.max_body);
         // A peer that got a refusal instead of a 100 may send the body or the next request: which is ambiguous.
         let is_certain = is_begun || !self.expects_continue;
         let took = connection.service.clock.tick().since(self.arrived);
-        let time = limits.time.saturating_sub(took);
+        let time = limits.body_timeout.saturating_sub(took);
         let is_read = is_bounded && is_certain && !self.is_last && !time.is_zero();
         is_read.then_some((rest, time))
     }
@@ -163,7 +155,7 @@ pub(super) fn settle(
     response: &mut Response<Body>,
     persistence: Option<&Persistence>,
     connection: &Arc<ConnectionContext>,
-    limits: DrainLimits,
+    limits: ConnectionLimits,
 ) {
     let Some(persistence) = persistence else {
         return;

@@ -2,10 +2,10 @@
 //! out data fetched before an invalidation. It knows contacts and parts, neither HTTP nor Engage.
 //!
 //! Records, negative entries and failures are in moka, which admits a new entry to a full cache only where it is
-//! requested more often than the entries that it would evict. moka is the store and nothing else: its `get_with` family
-//! puts old values back after an invalidation, joins late callers to old fetches and starts over when the first caller
-//! leaves, so flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic over the injected
-//! clock.
+//! requested more often than the entries that it would evict. moka is only the store: its `get_with` family puts old
+//! values back after an invalidation, lets late callers join old fetches, and starts over when the first caller is
+//! cancelled. So flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic over the
+//! injected clock.
 
 mod aliases;
 mod codec;
@@ -77,7 +77,7 @@ pub trait Answer: Send + Sync + 'static {
     /// The bytes that it occupies, estimated.
     fn bytes(&self) -> usize;
 
-    /// Notes that it is kept for later requests. Until then it serves only the request that it was rendered for.
+    /// Called when it is kept for later requests. Before that it serves only the request that it was rendered for.
     fn made_ready(&self);
 }
 
@@ -96,9 +96,9 @@ pub struct FetchStart {
     pub now: Now,
 }
 
-/// What an entry of moka costs besides its key and value: measured with tiny values.
+/// The bytes of an entry of moka in addition to its key and value, measured with tiny values.
 const ENTRY_OVERHEAD: usize = 300;
-/// With more fences than this, one around everything replaces them all.
+/// If there would be more fences than this, one fence around everything replaces them.
 const MAX_FENCES: usize = 1_000_000;
 
 /// Records with rendered responses of type `R`, aliases, and negative entries with a reason of type `E`.
@@ -204,14 +204,14 @@ where
         }
     }
 
-    /// Stores parts that were fetched by `asked` or from entity endpoints, except those that only their entity endpoints
-    /// may fill now and those of which newer data is cached. Returns the parts that no fence forbids.
+    /// Stores parts that were fetched by `asked` or from entity endpoints. Leaves out parts that only their entity
+    /// endpoints may fill now, and parts of which newer data is cached. Returns the parts that no fence forbids.
     pub fn store_parts(&self, id: ContactId, parts: Parts, asked: Option<&Lookup>) -> Parts {
         self.store_parts_except(id, parts, asked, PartSet::EMPTY)
     }
 
-    /// The same, but parts that are `overtaken` are only returned: an invalidation that has not reached this replica yet
-    /// covers them.
+    /// The same, but parts in `overtaken` are returned and not stored: an invalidation that has not reached this
+    /// replica yet covers them.
     pub fn store_parts_except(
         &self,
         id: ContactId,
@@ -255,7 +255,7 @@ where
         parts
     }
 
-    /// Drops what fences forbid of parts that were fetched by `asked` or from entity endpoints.
+    /// Removes the parts that fences forbid. The parts were fetched by `asked` or from entity endpoints.
     pub(super) fn drop_fenced(&self, id: ContactId, parts: &mut Parts, asked: Option<&Lookup>) {
         let alias_not_before = asked.map(|asked| self.fences.alias_not_before(asked.key()));
         parts.retain(|part, provenance| {
@@ -272,8 +272,8 @@ where
     }
 
     /// Raises a fence for each part of which the entity endpoint returned something new: for the overview's lag an
-    /// older copy there must not replace it. A read that returned the same data again changes nothing; for what another
-    /// replica read, the shared tier says how long that is.
+    /// older copy there must not replace it. A read that returned the same data again changes nothing. For parts that
+    /// another replica read, the shared tier says how long that is.
     fn note_entity_reads(&self, id: ContactId, parts: &mut Parts, cached: &Parts) {
         for part in self.new_parts(parts, cached).iter() {
             if !parts.provenance(part).is_some_and(|new| new.is_shared) {
@@ -284,25 +284,25 @@ where
 
     /// The parts that the overview can contain and of which the entity endpoint returned something new.
     fn new_parts(&self, parts: &mut Parts, cached: &Parts) -> PartSet {
-        // A part that the overview never contains it can't replace either.
+        // The overview can't replace a part that it never contains.
         parts
             .note_differences(cached)
             .intersection(self.policy.overview_parts)
     }
 
-    /// Makes sure that data of the parts fetched until now is never served again.
+    /// Makes sure that data of these parts that was fetched until now is never served again.
     pub fn invalidate(&self, id: ContactId, parts: PartSet) {
         self.invalidate_since(id, parts, Duration::ZERO);
     }
 
-    /// The same, where the overview has lagged for so long already.
+    /// The same for a change that happened `age` ago: the overview's lag counts from then.
     pub fn invalidate_since(&self, id: ContactId, parts: PartSet, age: Duration) {
         self.fences.raise_since(id, parts, age, self.clock.tick());
         self.drop_forbidden(id);
         self.drop_forbidden_history(id, parts);
     }
 
-    /// Drops the cached parts of the contact that a fence forbids, after it was raised.
+    /// Drops the contact's cached parts that a fence forbids. Called after the fence was raised.
     fn drop_forbidden(&self, id: ContactId) {
         self.update_record(id, |cached| {
             let Some(cached) = cached else {

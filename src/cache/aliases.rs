@@ -1,8 +1,7 @@
 //! The aliases of the index, by keyed digest.
 //!
 //! They are in `quick_cache`: an entry of moka takes twice the memory, and every contact has several
-//! (docs/PERFORMANCE.md has the figures). A bounded map is all that they need of a store; their changes take a lock of
-//! our own.
+//! (docs/PERFORMANCE.md has the figures). They need only a bounded map as a store. Changes take a lock of our own.
 
 use std::{
     hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
@@ -74,7 +73,7 @@ impl Alias {
     }
 }
 
-/// An alias as it is stored, with what operators are shown of it. Its text is not there, only its digest.
+/// An alias as it is stored, with the fields that operators see. It contains a digest of the identifier, not its text.
 #[derive(Clone, Debug)]
 pub(super) struct AliasEntry {
     pub(super) id: ContactId,
@@ -110,7 +109,8 @@ impl AliasEntry {
     }
 }
 
-/// The digest that stands for an alias: 128 bits under a key of this process, so that no two aliases share one.
+/// The digest of an alias, by which it is found: 128 bits under a key of this process, so that no two aliases share
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AliasKey([u64; 2]);
 
@@ -120,7 +120,7 @@ impl Hash for AliasKey {
     }
 }
 
-/// The hash of a digest is half of the digest: it is under a key already.
+/// The hash of a digest is half of the digest, which is keyed already.
 #[derive(Clone, Copy, Default)]
 struct DigestHasher(u64);
 
@@ -173,7 +173,7 @@ pub(super) struct AliasIndex {
 }
 
 impl AliasIndex {
-    /// What an alias takes, measured: half as much again as its key and entry.
+    /// The bytes of an alias, measured: one and a half times those of its key and entry.
     pub(super) const ENTRY_BYTES: usize = (size_of::<AliasKey>() + size_of::<AliasEntry>()) * 3 / 2;
 
     /// An empty index that takes `max_bytes` at most.
@@ -207,8 +207,8 @@ impl AliasIndex {
         self.entries.peek(key)
     }
 
-    /// Decides under a lock what becomes of the alias: a change under way is either seen here, or comes later and sees
-    /// the fences that were raised before.
+    /// Decides under a lock whether the alias is kept, stored or removed. A concurrent change either is visible here,
+    /// or comes later and sees the fences that were raised before.
     pub(super) fn update(
         &self,
         key: AliasKey,
@@ -238,8 +238,8 @@ impl AliasIndex {
         meant.map(|(key, _)| key).collect()
     }
 
-    /// Keeps the entries for which `keep` holds. It takes no turn: a change under way may put back what it removes. Only
-    /// for entries that are not served in any case.
+    /// Keeps the entries for which `keep` holds. It does not wait for concurrent changes, so one may put back an entry
+    /// that this removes. Only for entries that are not served in any case.
     pub(super) fn retain(&self, keep: impl Fn(&AliasEntry) -> bool) {
         self.entries.retain(|_, entry| keep(entry));
     }

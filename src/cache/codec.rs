@@ -1,9 +1,9 @@
 //! The one form in which a record's parts are cached: postcard, compressed by zstd, sealed with a digest.
 //!
-//! A tenant writes the same campaigns, stores and audiences for many contacts. A dictionary made of some of the records
-//! takes a record to two fifths of what zstd makes of it alone; without one a million contacts exceed their bound
-//! (docs/PERFORMANCE.md has the figures). A dictionary may contain text of single contacts, so it is replaced every
-//! hour and dropped by a purge of everything; records compressed with it keep it alive until they are dropped.
+//! A tenant writes the same campaigns, stores and audiences for many contacts. With a dictionary made from some of the
+//! records, zstd needs two fifths of the bytes that it needs without one; without one a million contacts exceed their
+//! bound (docs/PERFORMANCE.md has the figures). A dictionary may contain text of single contacts, so it is replaced
+//! every hour and dropped by a purge of everything; records compressed with it keep it alive until they are dropped.
 
 use std::{
     cell::RefCell,
@@ -92,7 +92,8 @@ impl Compressed {
             return None;
         }
         let size = zstd_safe::get_frame_content_size(frame).ok()??;
-        // Not bounded: the digest shows that the frame is ours, and whatever was read of Engage must be read here too.
+        // Not bounded: the digest shows that this process wrote the frame, and everything that was read from Engage
+        // must be readable here.
         let size = usize::try_from(size).ok()?;
         CONTEXTS.with_borrow_mut(|contexts| {
             let Contexts {
@@ -130,7 +131,8 @@ impl fmt::Debug for Compressed {
 #[derive(Default)]
 pub(super) struct Codec {
     newest: Mutex<Newest>,
-    /// Bytes that were compressed, and what became of them. Not ordered with anything, so no atomics of the checker's.
+    /// The bytes before and after compression. They need no order relative to anything else, so the thread checker's
+    /// atomics are not used.
     input: AtomicU64,
     output: AtomicU64,
 }
@@ -171,20 +173,20 @@ impl Codec {
         Compressed { sealed, dictionary }
     }
 
-    /// The bytes that were compressed, and those that they took then.
+    /// The bytes before and after compression.
     pub(super) fn totals(&self) -> (u64, u64) {
         (self.input.load(Relaxed), self.output.load(Relaxed))
     }
 
-    /// Whether a dictionary should be made, if there are records enough.
+    /// Whether a dictionary should be made, if there are enough records.
     pub(super) fn is_dictionary_due(&self, now: Tick) -> bool {
         let newest = self.locked();
         let made_at = newest.dictionary.as_ref().map(|newest| newest.made_at);
         made_at.is_none_or(|made_at| now >= made_at + DICTIONARY_LIFETIME)
     }
 
-    /// Makes a dictionary of some of the records where one is due; with too few of them, the old one is dropped all the
-    /// same. Takes a tenth of a second: never within a request.
+    /// Makes a dictionary from some of the records if one is due. With too few records the old one is dropped anyway.
+    /// Takes a tenth of a second: never within a request.
     pub(super) fn renew<'a>(
         &self,
         now: Tick,
@@ -214,7 +216,7 @@ impl Codec {
             }))
         };
         let mut newest = self.locked();
-        // Not one made of records that were purged meanwhile.
+        // A dictionary made from records that were purged in the meantime is not used.
         if newest.forgotten == forgotten {
             newest.dictionary = dictionary;
         }
@@ -228,7 +230,7 @@ impl Codec {
         newest.forgotten += 1;
     }
 
-    /// A poisoned lock is fine: nothing under it is ever half changed.
+    /// A poisoned lock is harmless: nothing under it is ever changed in part.
     fn locked(&self) -> MutexGuard<'_, Newest> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }

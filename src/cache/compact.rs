@@ -1,4 +1,4 @@
-//! A provenance in two thirds of its room: the index has several for each contact.
+//! A provenance in two thirds of its bytes: the index has several for each contact.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::clock::Tick;
 
-/// A [`Provenance`] without padding; nothing of it is lost, but lifetimes end at 136 years.
+/// A [`Provenance`] without padding. It loses nothing, except that lifetimes are at most 136 years.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CompactProvenance {
     pub(super) sequence: Sequence,

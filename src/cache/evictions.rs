@@ -1,5 +1,5 @@
-//! Counts the records that leave the cache by themselves: those that it had no room for, and those that were too old for
-//! anything. What an invalidation, a purge or Engage's word removes is not among them.
+//! Counts the records that the cache removes on its own: for lack of room, or because they are too old to be served.
+//! Records that are removed by an invalidation, a purge or a response of Engage are not counted.
 
 use moka::notification::RemovalCause;
 
@@ -17,7 +17,7 @@ pub(super) struct Evictions {
 pub struct EvictionCounts {
     /// There was no room for them.
     pub size: u64,
-    /// They were too old for anything.
+    /// They were too old to be served.
     pub expired: u64,
 }
 
@@ -32,7 +32,7 @@ impl Evictions {
         }
     }
 
-    /// Maintenance removes a record that is too old for anything, before moka does.
+    /// Maintenance removes a record that is too old to be served, before moka does.
     pub(super) fn note_expired(&self) {
         self.expired.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
 //! What is cached of a contact, for operators: where each part came from and how old it is, which aliases lead to it,
-//! and which fences stand. It contains no personal value but the contact's id, which the caller must replace.
+//! and which fences are raised. It contains no personal value except the contact's id, which the caller must replace.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// What is cached of the contact. Visits every alias; counts as no read.
+    /// What is cached of the contact. Visits every alias; does not count as a read.
     pub fn explain(&self, id: ContactId) -> ContactView {
         let now = self.clock.tick();
         let record = self.glance(id);

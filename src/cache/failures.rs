@@ -2,8 +2,8 @@
 //! returned instead.
 //!
 //! The back-off starts at `cache.negative_lifetime` and doubles with each failure, up to ten minutes. An invalidation
-//! ends it, and so does the end of an outage: where calls for several contacts failed in a row and then a call of the
-//! same kind succeeds, Engage had failed, not its data about these contacts.
+//! ends it, and so does the end of an outage: if calls for several contacts failed in a row and then a call of the same
+//! kind succeeds, Engage had failed, not its data about these contacts.
 
 use std::{
     collections::HashMap,
@@ -26,10 +26,11 @@ use crate::{
 
 /// The longest back-off, unless `cache.negative_lifetime` is longer.
 const MAX_BACK_OFF: Duration = Duration::from_secs(600);
-/// So many failures in a row are an outage: more than one contact has kinds of identifiers.
+/// This many failures in a row are an outage: a contact has fewer kinds of identifiers, so they concern several
+/// contacts.
 const OUTAGE: usize = 6;
 
-/// What an upstream call is for, and so what its failure is charged to.
+/// The subject of an upstream call. A failure is remembered for the subject.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CallKey {
     /// The overview of a known contact.

@@ -1,8 +1,8 @@
 //! The feed of changes: whether what changes at Engage reaches us, and so how long data may be served.
 //!
 //! It has two sources: deliveries of webhooks, and the stream in which replicas that share a tier announce
-//! invalidations to each other. Long lifetimes are safe while every configured one works. Where that is in doubt, data
-//! is fresh for the fallback lifetime only.
+//! invalidations to each other. Long lifetimes are safe while every configured one works. While one of them is in
+//! doubt, data is fresh for the fallback lifetime only.
 //!
 //! - **Webhooks** are in doubt before the first delivery, after too long without one, and while too many deliveries are
 //!   unreadable. Data that was fetched before they worked again keeps the short lifetime, since changes in the gap may
@@ -12,7 +12,7 @@
 //!   was missed, all data is dropped.
 //!
 //! A hit costs two atomic loads: the end of trust is stored at once, its return at the next event or status query. So a
-//! process that was stopped distrusts its memory from its first instruction on.
+//! process that was suspended distrusts its memory from the moment it continues.
 
 mod window;
 
@@ -24,7 +24,7 @@ use crate::{
     threads::{AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
-/// The stream is in doubt so long after the moment until which everything in it was applied.
+/// The stream is in doubt this long after the moment until which everything in it was applied.
 pub const STREAM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The status of the feed of webhooks.
@@ -78,7 +78,7 @@ pub struct Feed {
     has_stream: bool,
     /// The longest lifetime while changes may have been missed.
     fallback: Duration,
-    /// Data that was true at this moment or later is trusted, until the other moment.
+    /// Data that was true at `trusted_from` or later is trusted until `trusted_until`.
     trusted_from: AtomicU64,
     trusted_until: AtomicU64,
     state: Mutex<State>,
@@ -134,7 +134,7 @@ impl Feed {
         self.silence.is_some()
     }
 
-    /// Notes a genuine delivery, to this replica or to another one. Nothing where webhooks are not configured.
+    /// Notes a genuine delivery, to this replica or to another one. Does nothing if webhooks are not configured.
     pub fn note(&self, now: Tick, delivery: Delivery) {
         if !self.has_webhooks() {
             return;
@@ -198,9 +198,10 @@ impl Feed {
         status
     }
 
-    /// Notes whether the feed of webhooks fails now, where that has changed.
+    /// Notes whether the feed of webhooks fails now. Returns the change, if there is one.
     fn update(&self, state: &mut State, now: Tick) -> Option<Transition> {
-        // Hysteresis: a feed that fails does so until clearly less is missed, so it does not flap with each delivery.
+        // Hysteresis: a failing feed recovers only when clearly fewer deliveries are missed, so that it does not flap
+        // with each one.
         let is_failing =
             state.window.is_failing(now) || (state.is_failing && !state.window.has_recovered(now));
         if is_failing == state.is_failing {
@@ -296,7 +297,7 @@ impl Feed {
 /// A change of status that is logged at once.
 #[derive(Clone, Copy)]
 enum Transition {
-    /// Of the deliveries that were received lately, too many were missed.
+    /// Too many of the deliveries of the last minutes were missed.
     Failing { received: u64, missed: u64 },
     /// The feed no longer fails.
     Recovered,

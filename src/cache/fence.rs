@@ -6,8 +6,8 @@
 //! overview's copy of it is discarded.
 //!
 //! The tables are bounded. When one is full, a single fence around everything replaces all others, and for the
-//! overview's lag everything is filled from entity endpoints. The price is a cold cache and a share of the budget; no
-//! promise is broken.
+//! overview's lag everything is filled from entity endpoints. The cost is a cold cache and a share of the call budget;
+//! no promise is broken.
 
 mod table;
 
@@ -28,7 +28,7 @@ use crate::{
 )]
 pub struct Sequence(u64);
 
-/// What an invalidation left behind for a part of a contact, or for an alias.
+/// The effect of invalidations on a part of a contact, or on an alias.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fence {
     /// Data must come from a request that began after this.
@@ -110,7 +110,7 @@ impl Fences {
     /// Forbids the parts' data of every request that began until now, and for the rest of the overview's lag, which has
     /// lasted for `age` already, the overview's copy of them.
     pub fn raise_since(&self, id: ContactId, parts: PartSet, age: Duration, now: Tick) {
-        // In the past where the lag is over: an overview that was requested since then may fill the parts.
+        // This is in the past if the lag is over: an overview that was requested since then may fill the parts.
         let until = now + self.lag - age;
         // Under the fence's lock: a request that takes a later number finds the fence raised.
         self.raise_as_of(|| self.sequence(), id, parts, until, now);
@@ -166,7 +166,7 @@ impl Fences {
         self.or_everything(noted, now);
     }
 
-    /// Forbids what an alias led to until now, and for the overview's lag its resolution by the overview.
+    /// Forbids the contact that an alias led to until now, and for the overview's lag its resolution by the overview.
     pub fn raise_alias(&self, key: &LookupKey, now: Tick) {
         let until = now + self.lag;
         let raised = self
@@ -244,8 +244,8 @@ impl Fences {
         now < self.aliases.get(key).entity_only_until
     }
 
-    /// A negative entry must come from a request that began after this. A contact of which something changed is not
-    /// unknown, unless it was purged since.
+    /// A negative entry must come from a request that began after this. A contact that was changed exists, unless it
+    /// was purged since.
     pub fn negatives_not_before(&self, key: &LookupKey) -> Sequence {
         let changed = key.bare_id().map(|id| {
             let changed = self.not_before(id, PartSet::INVALIDATABLE);
@@ -296,7 +296,7 @@ impl Fences {
         self.keep
     }
 
-    /// Raises the fence around everything where a table was full.
+    /// Raises the fence around everything if a table was full.
     fn or_everything(&self, has_room: bool, now: Tick) {
         if !has_room {
             self.raise_around_everything(now);

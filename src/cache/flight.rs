@@ -7,8 +7,8 @@
 //! many requests there are. A call that has run for longer than any request waits no longer delays the next one, but
 //! there are at most [`MAX_OVERDUE`] of those per key.
 //!
-//! How often requests can make the same call again is bounded by [`Pace`]: a few calls in a row, then calls at a
-//! distance. Requests in between share the next call, which begins after each of them arrived.
+//! How often requests can make the same call again is bounded by [`Pace`]: a few calls in a row, then one per interval.
+//! Requests in between share the next call, which begins after each of them arrived.
 
 mod pace;
 
@@ -68,7 +68,7 @@ struct Flight<V> {
     started: OnceLock<Tick>,
     /// The claims of the requests that joined it.
     claims: watch::Sender<Requesters>,
-    /// What they want of it.
+    /// What they want from it.
     demand: watch::Sender<Demand>,
     /// Its span, of the request that started it.
     trace: Option<Arc<FlightTrace>>,
@@ -112,7 +112,7 @@ impl<V> FlightStart<V> {
         self.flight.claims.subscribe()
     }
 
-    /// What the requests that have joined the flight want of it, kept up to date.
+    /// What the requests that have joined the flight want from it, kept up to date.
     pub fn demand(&self) -> watch::Receiver<Demand> {
         self.flight.demand.subscribe()
     }
@@ -315,7 +315,7 @@ impl<K: Hash + Eq + Clone, V> FlightGuard<K, V> {
         }
     }
 
-    /// Waits until no running call delays this one and it keeps its distance from the last, then starts it.
+    /// Waits until no running call delays this one and its pace allows it, then starts it.
     async fn wait_for_turn(&self) {
         let clock = &self.lanes.clock;
         while let Some(delay) = self.try_start() {
@@ -371,7 +371,7 @@ enum Delay<V> {
 }
 
 impl<K: Hash + Eq + Clone, V> Drop for FlightGuard<K, V> {
-    /// The lane first, then the outcome: a request that it wakes finds the lane free.
+    /// Frees the lane first, then sends the outcome: a request that the outcome wakes finds the lane free.
     fn drop(&mut self) {
         self.leave_lane();
         self.lanes.in_flight.fetch_sub(1, Ordering::Relaxed);

@@ -26,7 +26,7 @@ pub struct Policy {
     pub stale_while_revalidate: Duration,
     /// How long after its lifetime data is still served while Engage fails.
     pub stale_if_error: Duration,
-    /// How long a request waits for a refresh while what is cached may still be served.
+    /// How long a request waits for a refresh while the cached data may still be served.
     pub stale_if_slow: Duration,
     /// How long a negative entry, or an alias that could not be confirmed, is used.
     pub negative_lifetime: Duration,
@@ -45,8 +45,8 @@ impl Policy {
         self.lifetimes[part]
     }
 
-    /// The age from which on data of that kind of endpoint is expired, however long its own lifetime is; `None`: its
-    /// lifetime decides.
+    /// The age at which data of that kind of endpoint is expired, however long its own lifetime is. `None`: only its
+    /// own lifetime counts.
     pub fn longest_use(&self, source: FetchSource, now: Tick) -> Option<Duration> {
         let feed = self.feed.as_ref()?;
         let in_doubt = feed.fallback() + self.stale_while_revalidate;
@@ -77,8 +77,8 @@ pub struct Provenance {
     pub lifetime: Duration,
     /// Which kind of endpoint returned it.
     pub source: FetchSource,
-    /// When the first request began to which the entity endpoint returned this same data: an overview that began within
-    /// the overview's lag after that may be older. `None` where only an overview returned it.
+    /// When the first request began that got this same data from the entity endpoint: an overview that began within the
+    /// overview's lag after that may be older. `None` where only an overview returned it.
     pub differed_at: Option<Tick>,
     /// Whether another replica fetched it: then `sequence` is when this replica read it from the shared tier, and says
     /// nothing about when the request began.
@@ -135,10 +135,10 @@ impl Provenance {
         now.since(self.requested_at)
     }
 
-    /// Whether this data's upstream request is known to have begun later than the other's. Of this replica's own requests
-    /// the order of events says so. Where another replica made one, only the times can: they make its request look
-    /// earlier than it was, never later. Of the same moment, an own request that began after the other's data was read is
-    /// the later one.
+    /// Whether this data's upstream request is known to have begun later than the other's. Between this replica's own
+    /// requests the order of events decides. If another replica made one of them, only the times can decide: they make
+    /// its request look earlier than it was, never later. At equal times, this replica's own request is the later one
+    /// if it began after the other's data was read.
     pub fn is_later_than(&self, other: &Provenance) -> bool {
         let begun_later = self.sequence > other.sequence;
         if !self.is_shared && !other.is_shared {
@@ -187,8 +187,8 @@ impl Provenance {
         }
     }
 
-    /// Whether the last tenth of the lifetime has begun: a request now shows that the data is still in demand, and a
-    /// refresh ahead spares the next one a stale answer.
+    /// Whether the last tenth of the lifetime has begun: a request now shows that the data is still in use, and an
+    /// early refresh keeps the next one from getting stale data.
     pub fn expires_soon(&self, now: Tick, policy: &Policy) -> bool {
         self.expires_soon_given(self.fresh_until(now, policy), now)
     }

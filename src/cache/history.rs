@@ -3,7 +3,8 @@
 //! An entry is stored and served only if its upstream request began after the fences of its contact: that of the part
 //! with which it changes, and that around everything. Fences are kept for a while only, so an invalidation drops the
 //! entry too, under the lock of its key, under which a store checks the fences: whichever comes first, old data is not
-//! left behind. An entry of which a purge by identifier can't say that it is about another contact is dropped likewise.
+//! left behind. A purge by identifier drops an entry in the same way, unless it can rule out that the entry is about
+//! the purged contact.
 
 use std::{
     hash::RandomState,
@@ -26,7 +27,7 @@ use crate::{
     domain::{ContactId, History, HistoryPart, PartSet, Partial},
 };
 
-/// One entry takes no more than one in so many of the bytes for history.
+/// One entry takes at most one in this many of the bytes for history.
 const ENTRY_SHARE: u64 = 8;
 
 /// A part of a contact's history, and where it came from.
@@ -78,7 +79,7 @@ impl Histories {
         }
     }
 
-    /// Decides under the entry's lock what becomes of it.
+    /// Decides under the entry's lock whether it is kept, stored or removed.
     fn update(
         &self,
         key: Key,
@@ -89,7 +90,7 @@ impl Histories {
             let decided = decide(cached.as_ref().map(Entry::value));
             match &decided {
                 Op::Put(entry) => growth = entry.weight(),
-                // As for records: otherwise moka's sum of weights would be wrong for good.
+                // As for records: otherwise moka's sum of weights would stay wrong.
                 Op::Remove => self.entries.run_pending_tasks(),
                 Op::Nop => {}
             }
@@ -179,7 +180,7 @@ where
                 return Op::Nop;
             }
             if entry.weight() > self.histories.max_entry_bytes {
-                // What is cached is outdated.
+                // The cached entry is outdated.
                 return cached.map_or(Op::Nop, |_| Op::Remove);
             }
             Op::Put(Arc::clone(entry))
@@ -212,7 +213,8 @@ where
         self.is_allowed_by_purges(profile, entry.provenance.sequence)
     }
 
-    /// Drops what a fence of these parts forbids of the contact's history, after it was raised.
+    /// Drops the entries of the contact's history that a fence of these parts forbids. Called after the fence was
+    /// raised.
     pub(super) fn drop_forbidden_history(&self, id: ContactId, parts: PartSet) {
         for part in HistoryPart::ALL {
             if parts.contains(part.changes_with()) {
@@ -241,7 +243,7 @@ where
         }
     }
 
-    /// Drops what was too old for anything at that moment. Visits every entry.
+    /// Drops the entries that were too old to be served at that moment. Visits every entry.
     pub(super) fn drop_dead_history(&self, now: Tick) {
         let is_dead =
             |entry: &HistoryEntry| entry.provenance.freshness(now, &self.policy) == Freshness::Dead;

@@ -88,7 +88,7 @@ where
         self.place_alias(key, Alias::found(id, found, confirmed), true)
     }
 
-    /// Whether no fence forbids the alias, which is not stored: an invalidation that has not reached this replica yet
+    /// Whether no fence forbids the alias. It is not stored: an invalidation that has not reached this replica yet
     /// covers it.
     pub fn allows_alias(
         &self,
@@ -123,7 +123,7 @@ where
             let contradicts = stays
                 && other.is_some_and(|cached| cached.provenance.source == FetchSource::Entity);
             if contradicts && provenance.source == FetchSource::Overview {
-                // Which of the two is outdated only the entity endpoint knows.
+                // Only the entity endpoint knows which of the two is outdated.
                 self.fences.alias_resolved(key, self.clock.tick());
             }
             let lags = provenance.source == FetchSource::Overview
@@ -157,7 +157,7 @@ where
         if alias.confirmed == confirmed {
             return;
         }
-        // Not where the alias was dropped or stored anew meanwhile.
+        // Not if the alias was dropped or stored again in the meantime.
         let cached = self.aliases.peek(&self.alias_hasher.of(key));
         if cached.is_none_or(|cached| cached.provenance.sequence != alias.provenance.sequence) {
             return;
@@ -175,7 +175,7 @@ where
         self.place_alias(key, alias, true);
     }
 
-    /// Notes the profile that does not contradict the alias, unless the alias was stored anew meanwhile.
+    /// Notes the profile that does not contradict the alias, unless the alias was stored again in the meantime.
     pub fn note_seen(&self, key: &LookupKey, alias: &Alias, profile: Sequence) {
         self.aliases
             .update(self.alias_hasher.of(key), |cached| match cached {
@@ -201,11 +201,12 @@ where
             .update(self.alias_hasher.of(key), |_| Op::Remove);
     }
 
-    /// Which contact the identifier leads to, as is cached. If none is, the negative entry of the identifier ends, with
-    /// what is in flight for it, and for the overview's lag its entity endpoint alone resolves it.
+    /// The contact that the identifier leads to, from the cache. If none is cached, the identifier's negative entry
+    /// ends, results that are in flight for it are not stored, and for the overview's lag its entity endpoint alone
+    /// resolves it.
     pub fn alias_or_renewed(&self, key: &LookupKey) -> Option<ContactId> {
         let mut led_to = None;
-        // In the alias's turn: one that is being stored is seen here, or sees the fence.
+        // Under the alias's lock: an alias that is being stored is seen here, or sees the fence.
         self.aliases.update(self.alias_hasher.of(key), |cached| {
             let cached = cached.map(|cached| cached.alias());
             led_to = cached.filter(|cached| self.stands(cached));

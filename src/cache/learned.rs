@@ -1,6 +1,6 @@
 //! Learned aliases: where the operator says that a kind of identifier is unique within a contact type, a cached profile
 //! answers for the values that it shows. They are ordinary entries of the index, with the profile's provenance, so they
-//! live no longer than the profile, and each fence holds for them.
+//! live no longer than the profile, and every fence applies to them.
 //!
 //! # When they are placed
 //!
@@ -9,7 +9,8 @@
 //! - **A purge by identifier** registers its predicate, waits for the stores under way, scans the records, and then
 //!   purges the aliases of that value. A store under way has placed its aliases by the time of the scan: the scan finds
 //!   the record, and the purge of the contact forbids all its aliases. A later store meets the predicate, and what was
-//!   requested before it is not stored, so nothing is learned from it. What was requested later is right to be learned.
+//!   requested before it is not stored, so nothing is learned from it. Aliases may be learned from what was requested
+//!   later.
 //! - **A purge of the contact** raises its fence first. An alias that is placed later sees it; one that was placed before
 //!   does not stand until a sweep removes it, and a sweep waits for changes under way.
 //! - **An invalidation of the profile** does not end the contact's aliases, learned or not: the profile that replaces it
@@ -19,9 +20,10 @@
 //!
 //! # Two contacts with one value
 //!
-//! The one who is second finds the alias of the first, whose record was stored before its alias was placed. If that
-//! record's profile shows the value, the value is not unique, or was moved and one of the two is out of date. Which one
-//! only Engage knows: the alias gets the fence of a wrong one, so for the overview's lag `/contacts/id` alone resolves it.
+//! The second contact finds the alias of the first, whose record was stored before its alias was placed. If that
+//! record's profile shows the value, the value is not unique, or was moved and one of the two profiles is out of date.
+//! Only Engage knows which: the alias gets the fence of a wrong alias, so for the overview's lag `/contacts/id` alone
+//! resolves it.
 
 use moka::ops::compute::Op;
 
@@ -54,17 +56,17 @@ impl Conflicts {
 /// What a profile says about the alias of a value that it shows.
 #[derive(Clone, Copy)]
 enum Lesson {
-    /// Nothing that is not known, or nothing that may be believed.
+    /// Nothing new, or nothing that may be used.
     Nothing,
     /// The alias leads to its contact.
     Place,
-    /// The alias does so already, and this profile confirms it.
+    /// The alias leads to its contact already, and this profile confirms it.
     Seen,
     /// The alias must not be known any more: the contact is protected.
     Forget,
     /// Another cached contact shows the value too.
     Conflict,
-    /// The alias leads to another contact, as Engage said; that may be outdated.
+    /// Engage said that the alias leads to another contact; that may be outdated.
     Doubt,
 }
 
@@ -94,7 +96,7 @@ where
     /// Learns the aliases of a contact from the profile that has just become the cached one.
     pub(super) fn learn(&self, id: ContactId, profile: &Entry<Profile>) {
         for value in self.unique.values(&profile.data) {
-            // A protected profile answers for nothing, but what it shows is not another contact's alone.
+            // No alias is learned from a protected profile, but its values do not belong to another contact alone.
             let is_kept = !profile.data.secrecy_marked;
             self.learn_alias(id, profile.provenance, &value, is_kept);
         }
@@ -157,7 +159,7 @@ where
     ) -> Lesson {
         let Alias { id, provenance, .. } = *alias;
         let key = value.key();
-        // The contact was not protected when the alias was learned. No fence allows it to stay.
+        // The contact was not protected when the alias was learned. The alias must go, whatever the fences allow.
         let is_own = |cached: &Alias| cached.id == id && cached.is_learned;
         if !is_kept && cached.is_some_and(is_own) {
             return Lesson::Forget;
@@ -176,7 +178,7 @@ where
             .fences
             .alias_is_entity_only(key, provenance.requested_at)
         {
-            // It did so before this contact had it.
+            // The entity endpoint said so before this contact had the identifier.
             let is_outdated = by_entity && other.is_some_and(is_later);
             return if is_outdated {
                 Lesson::Doubt

@@ -1,5 +1,5 @@
-//! Maintenance in the background: entries too old for anything are removed, and cold records lose their rendered
-//! responses.
+//! Maintenance in the background: entries that are too old to be served are removed, and cold records lose their
+//! rendered responses.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,15 +17,15 @@ use crate::{
     threads::{AtomicU64, Ordering},
 };
 
-/// One in so many of the cache's bytes: when records have grown by that much an eviction is run, and also a sweep while
-/// the cache is more than half full. New records come with rendered responses, several times as large as their parts.
+/// When records have grown by one in this many of the cache's bytes, an eviction runs, and while the cache is more than
+/// half full also a sweep. New records come with rendered responses, several times as large as their parts.
 pub(super) const GROWTH_SHARE: u64 = 64;
 
-/// For how long at least an entry that is too old for anything is kept: a request for it is reported as stale, not as a
-/// miss.
+/// How long an entry that is too old to be served is kept at least: until then a request for it is reported as stale,
+/// not as a miss.
 pub(super) const DEAD_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// For how long after it was written a record may be of any use.
+/// How long after it was written a record may still be served.
 pub(super) fn outer_lifetime(policy: &Policy) -> Duration {
     let lifetimes = policy.lifetimes.iter().map(|(_, lifetime)| *lifetime);
     let window = policy.stale_if_error.max(policy.stale_while_revalidate);
@@ -40,7 +40,7 @@ pub(super) struct FillCounter {
 }
 
 impl FillCounter {
-    /// With that limit.
+    /// A counter with that limit.
     pub(super) fn new(limit: u64) -> Self {
         Self {
             bytes: AtomicU64::new(0),
@@ -49,7 +49,7 @@ impl FillCounter {
         }
     }
 
-    /// Adds the bytes. Returns whether the limit was reached; then the count begins anew.
+    /// Adds the bytes. Returns whether the limit was reached; then the count starts again.
     pub(super) fn note(&self, bytes: u32) -> bool {
         let bytes = u64::from(bytes);
         let is_reached = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > self.limit;
@@ -85,8 +85,8 @@ where
         });
     }
 
-    /// Waits until records have grown so much that a sweep is due. While the cache is half empty none is, except to
-    /// make the first dictionary early.
+    /// Waits until records have grown so much that a sweep is due. While at least half of the cache is empty none is
+    /// due, except one that makes the first dictionary early.
     pub async fn filled(&self) {
         loop {
             self.fills.reached.notified().await;
@@ -103,8 +103,8 @@ where
         self.records.weighted_size() > self.max_bytes() / 2
     }
 
-    /// Removes what has been too old for anything for a while, and sweeps the records. Visits everything: never within
-    /// a request.
+    /// Removes entries that have been too old to be served for a while, and sweeps the records. Visits everything:
+    /// never within a request.
     pub fn maintain(&self) {
         let now = self.dead_before();
         self.aliases
@@ -113,7 +113,7 @@ where
         self.sweep();
     }
 
-    /// Removes records that have been too old for anything for a while, and the rendered responses of those that were
+    /// Removes records that have been too old to be served for a while, and the rendered responses of those that were
     /// not read since the last sweep. Visits every record: never within a request.
     pub fn sweep(&self) {
         let now = self.dead_before();
@@ -124,7 +124,7 @@ where
             if !is_dead && (!is_cold || seen.rendered().len() == 0) {
                 continue;
             }
-            // A record that was read or replaced meanwhile is left alone.
+            // A record that was read or replaced in the meantime stays as it is.
             self.update_record(*id, |cached| match cached {
                 Some(cached) if Arc::ptr_eq(cached, &seen) && cached.reads() == 0 => {
                     if is_dead {
@@ -154,7 +154,7 @@ where
         }
     }
 
-    /// Entries that were too old for anything at that moment are removed.
+    /// Entries that were too old to be served at that moment are removed.
     fn dead_before(&self) -> Tick {
         self.clock.tick() - DEAD_FOR
     }

@@ -54,7 +54,7 @@ impl<T> Entry<T> {
     }
 }
 
-/// The parts of a contact, as far as there are any.
+/// The parts of a contact that are present.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Parts {
     /// Profile.
@@ -84,7 +84,7 @@ pub trait Origins {
             .filter_map(|part| self.provenance(part))
     }
 
-    /// The parts that there are.
+    /// The parts that are present.
     fn held(&self) -> PartSet {
         Part::ALL
             .into_iter()
@@ -143,8 +143,8 @@ impl Parts {
         Some((profile.provenance.sequence, &profile.data.identity))
     }
 
-    /// Carries over since when an entity endpoint has returned data that is the same as the cached data. Returns the
-    /// parts of which it returned something new.
+    /// Carries over the time since when an entity endpoint has returned the cached data unchanged. Returns the parts of
+    /// which it returned something new.
     pub(super) fn note_differences(&mut self, cached: &Parts) -> PartSet {
         let differs = |part: &Part| self.differs(*part, cached);
         Part::ALL.into_iter().filter(differs).collect()
@@ -165,7 +165,7 @@ impl Parts {
             fetched.differed_at = cached.differed_at;
             return false;
         }
-        // Of two that differ, the one that was requested earlier is nothing new.
+        // If they differ, the one that was requested earlier is not new.
         let is_outdated = cached.source == FetchSource::Entity && cached.is_later_than(fetched);
         by_entity && !is_outdated
     }

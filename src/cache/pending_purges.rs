@@ -1,7 +1,7 @@
 //! Purged contacts whose aliases are still in the index.
 //!
-//! To remove them a sweep visits every alias. So one in the background removes those of all contacts purged since the
-//! last one, and until then such aliases are not served.
+//! Removing them takes a visit to every alias. So a background sweep removes the aliases of all contacts that were
+//! purged since the last sweep; until then they are not served.
 
 use std::{
     collections::HashSet,

@@ -25,7 +25,7 @@ use crate::{
     threads::{AtomicBool, Mutex, MutexGuard, Ordering},
 };
 
-/// With more predicates than this, one fence around everything replaces them.
+/// If there would be more predicates than this, one fence around everything replaces them.
 const MAX_PURGES: usize = 1000;
 
 /// Which contacts are purged: by the identifiers in a profile, and by the identifier of the request, if there was one.
@@ -58,7 +58,7 @@ struct Ruling {
 }
 
 impl Purges {
-    /// Registers a predicate. Where there are too many, a fence around everything replaces them all.
+    /// Registers a predicate. If there are too many, a fence around everything replaces them all.
     fn add(&self, is_purged: &IsPurged, fences: &Fences, now: Tick) {
         let mut purges = self.locked();
         purges.retain(|purge| purge.until > now);
@@ -120,7 +120,7 @@ where
         self.purge_since(id, Duration::ZERO);
     }
 
-    /// The same, where the overview has lagged for so long already.
+    /// The same for a change that happened `age` ago: the overview's lag counts from then.
     pub fn purge_since(&self, id: ContactId, age: Duration) {
         self.fences
             .raise_since(id, PartSet::ALL, age, self.clock.tick());
@@ -198,7 +198,8 @@ where
 
     fn clear(&self) {
         self.records.invalidate_all();
-        // Before what takes long: what is stored meanwhile must not keep a dictionary of purged records.
+        // Before the slow steps: a record that is stored in the meantime must not use a dictionary made from purged
+        // records.
         self.codec.forget();
         // Frees the memory: until then moka keeps entries that it no longer serves.
         self.records.run_pending_tasks();
@@ -248,8 +249,8 @@ where
         sequences.max().unwrap_or_default()
     }
 
-    /// Whether the purges by identifier allow data without an identity that a request for a contact fetched which began
-    /// at `start`, given the contact's cached profile.
+    /// Whether the purges by identifier allow data without an identity that was fetched for a contact by a request that
+    /// began at `start`, given the contact's cached profile.
     pub(super) fn is_allowed_by_purges(
         &self,
         profile: Option<ProfileIdentity<'_>>,
@@ -289,8 +290,8 @@ where
     }
 
     /// The parts of a contact that a request fetched, without those that a fence or a purge by identifier forbids, and
-    /// without copies in an overview of what an entity endpoint has returned anew since: those are not found in the cache
-    /// where it is switched off, or has evicted them.
+    /// without an overview's copies of parts of which an entity endpoint has returned something new since. The cached
+    /// parts alone would not show that if the cache is off or has evicted them.
     pub fn still_allowed(
         &self,
         fetched: &Parts,

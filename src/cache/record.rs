@@ -21,7 +21,7 @@ use crate::{
 
 /// How many rendered responses a record keeps: the views and channels in use are few.
 const MAX_RENDERED: usize = 8;
-/// The allocator's overhead, measured: one in so many of the bytes of compressed parts.
+/// The allocator's overhead, measured: one byte for this many bytes of compressed parts.
 const ROUNDED_UP: usize = 8;
 
 /// What is known of one contact.
@@ -127,12 +127,12 @@ impl<R> Record<R> {
         self.reads.load(Ordering::Relaxed)
     }
 
-    /// The same, for a sweep: the count begins anew.
+    /// The same for a sweep; resets the count.
     pub(super) fn take_reads(&self) -> u8 {
         self.reads.swap(0, Ordering::Relaxed)
     }
 
-    /// Bytes of memory, besides what the store takes for an entry.
+    /// Bytes of memory, in addition to those that the store takes for an entry.
     pub(super) fn weight(&self) -> usize
     where
         R: Answer,

@@ -39,8 +39,8 @@ where
             self.remove_record(id);
             return None;
         }
-        // The record's own fences were heeded when it was stored; only the one around everything may have been raised
-        // without touching it.
+        // The record's own fences were checked when it was stored; only the fence around everything may have been
+        // raised without changing it.
         let everything = self.fences.everything();
         let is_fenced = |part| record.sequence(part) <= everything;
         let is_allowed = !record.held().iter().any(is_fenced);
@@ -70,8 +70,8 @@ where
     }
 
     /// Keeps a response that was rendered from `record`, if that is still the cached one. A cache that fills up keeps
-    /// it from the second read on: records that are read once, as a scan does, get no larger, and moka, to which a
-    /// change is a read, does not keep them as records in use.
+    /// it from the second read on: records that are read only once, as in a scan, do not grow, and moka, which counts a
+    /// change as a read, does not treat them as records in use.
     pub fn keep_rendered(
         &self,
         record: &Record<R>,
@@ -99,9 +99,9 @@ where
         Record::new(id, parts, &self.codec)
     }
 
-    /// Decides under the record's lock what becomes of it: a change under way is either seen here, or comes later and
-    /// sees the fences that were raised before. `decide` must not access the same record: the lock is moka's and not
-    /// reentrant.
+    /// Decides under the record's lock whether it is kept, replaced or removed. A concurrent change either is visible
+    /// here, or comes later and sees the fences that were raised before. `decide` must not access the same record: the
+    /// lock is moka's and not reentrant.
     pub(super) fn update_record(
         &self,
         id: ContactId,
@@ -117,7 +117,7 @@ where
                     growth = weight(record).saturating_sub(before);
                 }
                 // moka 0.12.16 skips the queued change of a removed entry, but subtracts the weight after it: its sum
-                // would be wrong for good, so that it evicts too little, or everything.
+                // would stay wrong, so that it evicts too little, or everything.
                 Op::Remove => self.records.run_pending_tasks(),
                 Op::Nop => {}
             }
@@ -172,7 +172,7 @@ where
     }
 }
 
-/// What the record takes in the store.
+/// The bytes that the record takes in the store.
 pub(super) fn weight<R: Answer>(record: &Record<R>) -> u32 {
     saturating(ENTRY_OVERHEAD + size_of::<ContactId>() + record.weight())
 }

@@ -1,5 +1,5 @@
-//! What another replica fetched, as it enters this replica's memory: under the number of the moment when it was read
-//! from the shared tier, by the same rules as what this replica fetches itself.
+//! Stores in this replica's memory what another replica fetched. It gets the sequence number of the moment when it was
+//! read from the shared tier, and the same rules apply as for what this replica fetches itself.
 
 use std::time::Duration;
 
@@ -35,8 +35,9 @@ where
         })
     }
 
-    /// The parts that this replica may pass on: those that no fence forbids. Those of which an entity endpoint returned
-    /// something new come second. Notes since when an entity endpoint has returned the same data as is cached.
+    /// First the parts that this replica may share, which are those that no fence forbids; second, those of which an
+    /// entity endpoint returned something new. Notes since when an entity endpoint has returned the same data as is
+    /// cached.
     pub fn parts_to_share(
         &self,
         id: ContactId,
@@ -61,8 +62,8 @@ where
         asked: Option<&Lookup>,
     ) -> Parts {
         let now = self.clock.tick();
-        // An overview can't replace what an entity endpoint returned within the lag, so none may be asked for it: the
-        // tier has no such time where it was out of reach when the data was new.
+        // An overview can't replace what an entity endpoint returned within the lag, so none may be called for it. The
+        // time is computed here too, because the tier lacks it if it was unreachable when the data was new.
         let entity_only = PartMap::from_fn(|part| {
             let provenance = parts
                 .provenance(part)
@@ -88,8 +89,8 @@ where
         self.place_alias(key, alias, true).then_some(alias)
     }
 
-    /// Remembers for the rest of its life that another replica found that the identifier leads to no contact. `false`
-    /// where a fence, or what this replica knows, forbids it.
+    /// Remembers, for the rest of the entry's lifetime, that another replica found that the identifier leads to no
+    /// contact. `false` where a fence, or what this replica knows, forbids it.
     pub fn store_shared_negative(
         &self,
         key: &LookupKey,

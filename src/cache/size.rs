@@ -1,4 +1,4 @@
-//! How much the cache may hold, how that is shared out, and how much it holds.
+//! How much the cache may hold, how that is divided, and how much it holds.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ pub struct Bounds {
     pub longest_flight: Duration,
 }
 
-/// Of the bytes that the cache may hold, one in so many is for negative entries.
+/// One in this many of the cache's bytes is for negative entries.
 pub(super) const NEGATIVE_SHARE: u64 = 32;
-/// Of the bytes that the cache may hold, one in so many is for failures.
+/// One in this many of the cache's bytes is for failures.
 pub(super) const FAILURE_SHARE: u64 = 64;
-/// Of the bytes that the cache may hold, one in so many is for the history of contacts.
+/// One in this many of the cache's bytes is for the history of contacts.
 pub(super) const HISTORY_SHARE: u64 = 32;
-/// Of the bytes that the cache may hold, one in so many is for aliases: room for three of each contact.
+/// One in this many of the cache's bytes is for aliases: room for three of each contact.
 pub(super) const ALIAS_SHARE: u64 = 4;
-/// Of the bytes that the cache may hold, one in so many is for the making of a dictionary.
+/// One in this many of the cache's bytes is for making a dictionary.
 const TRAINING_SHARE: u64 = 24;
-/// The most bytes for the making of a dictionary.
+/// The most bytes for making a dictionary.
 const TRAINING_BYTES: u64 = 8 << 20;
-/// One record takes no more than one in so many of the bytes for records.
+/// One record takes at most one in this many of the bytes for records.
 pub(super) const RECORD_SHARE: u64 = 64;
-/// A record of up to this size is cached even where that share is smaller.
+/// A record of up to this size is cached even if that share is smaller.
 const LARGE_RECORD: u64 = 4 << 20;
 
 /// The bytes for each kind of entry.
@@ -44,7 +44,7 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Records get what the others leave.
+    /// Records get the rest.
     pub(super) fn of(max_bytes: u64) -> Self {
         let aliases = max_bytes / ALIAS_SHARE;
         let negatives = max_bytes / NEGATIVE_SHARE;
@@ -93,17 +93,17 @@ where
         self.shares.all
     }
 
-    /// How many bytes of them the records may take.
+    /// How many of these bytes the records may take.
     pub fn records_max_bytes(&self) -> u64 {
         self.shares.records
     }
 
-    /// The bytes of parts that were compressed, and those that they took then.
+    /// The bytes of parts before and after compression.
     pub fn compressed_bytes(&self) -> (u64, u64) {
         self.codec.totals()
     }
 
-    /// How many records left by themselves.
+    /// How many records the cache removed on its own, by cause.
     pub fn evictions(&self) -> EvictionCounts {
         self.evictions.counts()
     }

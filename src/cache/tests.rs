@@ -23,7 +23,7 @@ use crate::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A rendered response of so many bytes.
+/// A rendered response of this many bytes.
 struct Rendered(usize);
 
 impl Answer for Rendered {

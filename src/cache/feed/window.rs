@@ -1,5 +1,5 @@
-//! How many deliveries were received lately, and how many of them were missed (unreadable): counted in buckets of half
-//! a minute, so memory does not grow with their number.
+//! How many deliveries were received in the last minutes, and how many of them were missed (unreadable). They are
+//! counted in buckets of half a minute, so memory does not grow with their number.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ const BUCKET: Duration = Duration::from_secs(30);
 /// Ten of them make five minutes.
 const BUCKETS: usize = 10;
 
-/// The feed fails where at least so many were missed, and one in `MISSED_SHARE`: one odd delivery says nothing about
-/// it.
+/// The feed fails if at least this many were missed, and one in `MISSED_SHARE`: a single unreadable delivery does not
+/// show that it fails.
 const MIN_MISSED: u32 = 3;
 const MISSED_SHARE: u64 = 10;
 
@@ -49,8 +49,8 @@ impl Window {
         self.missed_in_a_row = self.missed_in_a_row.saturating_add(1);
     }
 
-    /// Whether so many were missed that data can't be trusted: the last three, however long that took, or of the last
-    /// five minutes three and a tenth of all.
+    /// Whether so many were missed that data can't be trusted: the last three in a row, however long that took, or at
+    /// least three and a tenth of all in the last five minutes.
     pub(super) fn is_failing(&self, now: Tick) -> bool {
         if self.missed_in_a_row >= MIN_MISSED {
             return true;

@@ -1,5 +1,5 @@
-//! How often one key is called again for requests that a call which has begun can't serve: so many calls in a row, then
-//! calls at a distance. Requests in between share the next call.
+//! How often one key is called again for requests that no running call can serve: a few calls in a row, then one per
+//! interval. Requests in between share the next call.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::{cache::fence::Sequence, clock::Tick, rate::Bucket};
 /// How often a key may be called again.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// So many calls for one key may begin at once.
+    /// How many calls for one key may begin at once.
     pub in_a_row: u32,
     /// After those, the least time between two calls.
     pub spacing: Duration,
@@ -17,7 +17,7 @@ pub struct Pace {
 /// Fewer keys than these are not worth a sweep.
 const FEW: usize = 64;
 
-/// The paces of the keys that were called lately.
+/// The paces of the keys that were called recently.
 pub(super) struct Paces<K> {
     pace: Pace,
     by_key: HashMap<K, Called>,
@@ -48,7 +48,7 @@ impl<K: Hash + Eq + Clone> Paces<K> {
         called.map_or(now, |called| called.allowance.next(now))
     }
 
-    /// Whether the key was called lately, but not after `not_before`.
+    /// Whether the key was called recently, but not after `not_before`.
     pub(super) fn was_called_before(&self, key: &K, not_before: Sequence) -> bool {
         let called = self.by_key.get(key);
         called.is_some_and(|called| not_before >= called.start)
@@ -70,7 +70,7 @@ impl<K: Hash + Eq + Clone> Paces<K> {
         let _ = called.allowance.take(now);
     }
 
-    /// Notes that a call ended which had begun at `start`.
+    /// Notes that a call that began at `start` has ended.
     pub(super) fn end(&mut self, key: &K, start: Sequence) {
         if let Some(called) = self.by_key.get_mut(key) {
             called.start = called.start.max(start);

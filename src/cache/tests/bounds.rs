@@ -1,4 +1,4 @@
-//! How much is kept, and which entries leave when there is more.
+//! How much is kept, and which entries are evicted when there is more.
 
 use std::collections::VecDeque;
 
@@ -21,7 +21,7 @@ fn store_heavy(cache: &TestCache, number: u32) -> Parts {
     store_part(cache, numbered(number), cache.begin(), data)
 }
 
-/// A contact as a request brings it: looked up, stored, rendered.
+/// What a request does to the cache: looks a contact up, stores it, renders it.
 fn fetch(cache: &TestCache, number: u32) {
     let id = numbered(number);
     if cache.record(id).is_none() {
@@ -79,7 +79,7 @@ fn burst_of_records_stays_within_a_tenth_above_the_size() {
     assert!(counted <= max, "{counted} of {max}");
 }
 
-/// What fits of the contacts that `fetch` brings into a cache of that size.
+/// How many contacts of `fetch` fit into a cache of that size.
 const FIT: u32 = 1000;
 const FIT_BYTES: u64 = 7 << 19;
 

@@ -1,4 +1,4 @@
-//! What leaves by itself, and what becomes of rendered responses.
+//! What maintenance removes, and when rendered responses are dropped.
 
 use futures_util::FutureExt;
 
@@ -58,7 +58,7 @@ fn cold_record_loses_its_rendered_responses_and_a_read_one_keeps_them() {
     assert_eq!(cache.counts().records, 2);
     let record = cache.record(contact('1')).expect("a record");
     assert!(cache.parts_of(&record).is_some());
-    // Rendered anew, it is kept again.
+    // Rendered again, it is kept.
     keep(&cache, &record, 500);
     assert_eq!(rendered(&cache, contact('1')), [500]);
 }

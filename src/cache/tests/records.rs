@@ -1,4 +1,4 @@
-//! Records: their rendered responses, their weight, and what becomes of damaged ones.
+//! Records: their rendered responses, their weight, and how damaged ones are handled.
 
 use super::*;
 

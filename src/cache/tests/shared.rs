@@ -1,11 +1,12 @@
-//! Data that other replicas fetched: it enters by the number of its reading and competes by the time of its request.
+//! Data that other replicas fetched: it is stored with the number of its reading, and compared by the time of its
+//! request.
 
 use super::*;
 use crate::{cache::freshness::Provenance, clock::Tick, domain::Overview};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Parts that another replica requested so long ago, read from the shared tier now.
+/// Parts that another replica requested `age` ago, read from the shared tier now.
 fn shared(cache: &TestCache, source: FetchSource, age: Duration) -> Parts {
     let mut start = cache.begin();
     start.now.tick = start.now.tick - age;

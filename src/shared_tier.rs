@@ -193,8 +193,8 @@ pub struct NotShared;
 pub enum StreamEvent {
     /// Another replica's announcement: apply it.
     Apply(Vec<u8>),
-    /// An announcement that was made so long ago, at least, and before the last gap: apply it as of then. The tier may
-    /// have what was fetched since.
+    /// An announcement from before the last gap that is at least this old: apply it as of then. The tier may have what
+    /// was fetched since.
     ApplyPast(Vec<u8>, Duration),
     /// Announcements may have been missed: drop everything.
     Gap,
@@ -264,7 +264,7 @@ impl SharedTier {
         }
     }
 
-    /// Looks for what a flight needs, or leases the right to fetch it. `start` was taken before this call.
+    /// Reads what a flight needs, or leases the right to fetch it. `start` was taken before this call.
     pub async fn fetch(
         &self,
         start: FetchStart,
@@ -315,12 +315,12 @@ impl SharedTier {
         self.inner.budget.replace(budget);
     }
 
-    /// Connects anew, without losing what is cached. Until then operations are misses.
+    /// Connects again, without losing what is cached. Until then operations are misses.
     pub fn reconnect(&self) {
         self.inner.guard.end_session(Why::Reloaded);
     }
 
-    /// Tells the other replicas that this one ends: it does not count any more.
+    /// Announces to the other replicas that this one ends, so that it is no longer counted.
     pub async fn leave(&self) {
         self.inner.is_leaving.store(true, Ordering::Relaxed);
         let Condition::Usable(link) = self.inner.guard.condition() else {

@@ -36,9 +36,9 @@ impl Budget {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leases tokens of this budget from now on. Where it is that of another API key, this replica has its own share at most
-    /// in both, until the others have followed. Where rate or burst are others, each command has those of its replica, so
-    /// until then no more is leased than the greater ones allow.
+    /// Leases tokens of this budget from now on. If it is the budget of another API key, this replica uses at most its
+    /// own share of each, until the others have followed. If the rate or the burst differs, each command has its own
+    /// replica's values, so until then no more is leased than the greater values allow.
     pub(super) fn replace(&self, settings: BudgetSettings) {
         *self.settings() = settings;
     }

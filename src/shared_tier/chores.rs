@@ -1,4 +1,4 @@
-//! What is left to do in the background: removing ended epochs, and wrapping secrets anew.
+//! Work that is left for the background: removing ended epochs, and wrapping secrets with another key.
 
 use std::{
     collections::VecDeque,
@@ -16,7 +16,7 @@ use super::{
     protocol::{EpochId, Reply},
 };
 
-/// Ended epochs that wait to be removed. Those beyond lapse by their TTL.
+/// The most ended epochs that wait to be removed. Further ones lapse by their TTL.
 const SWEEPS: usize = 16;
 /// How long removing one may take: the server goes through all its keys.
 const SWEEP: Duration = Duration::from_secs(600);
@@ -66,7 +66,7 @@ impl Chores {
 }
 
 impl Inner {
-    /// Does what is to be done, until the session ends. What was not finished is done in the next.
+    /// Does this work until the session ends. The next session finishes the rest.
     pub(super) async fn do_chores(&self, end: &CancellationToken) {
         loop {
             let pause = match self.chores.take() {

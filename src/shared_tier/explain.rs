@@ -69,7 +69,7 @@ impl SharedValueView {
 impl Inner {
     /// See [`SharedTier::explain`](super::SharedTier::explain).
     pub(super) async fn explain(&self, wanted: Wanted<'_>) -> Result<SharedView, Unavailable> {
-        // Nothing of it enters memory: it needs no place in the order of events.
+        // None of it is stored in memory, so it needs no place in the order of events.
         let start = FetchStart {
             sequence: Sequence::default(),
             now: self.clock.now(),

@@ -1,4 +1,4 @@
-//! Looks for what a flight needs, and reads what other replicas stored.
+//! Fetches what a flight needs, and reads what other replicas stored.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ impl Inner {
         }
     }
 
-    /// What is there can't be read: takes the lease to replace it.
+    /// Takes the lease to replace a stored value that can't be read.
     async fn lease_only(
         &self,
         link: &Link,

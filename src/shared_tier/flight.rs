@@ -111,8 +111,8 @@ pub enum NegativeReason {
     MultipleMatches,
     /// Engage refuses it, with this code.
     Rejected(Box<str>),
-    /// Several have it: these, as far as Engage lists them. Last, as it came last: to a replica of an earlier version
-    /// such a value is a miss.
+    /// Several have it: these, as far as Engage lists them. The last variant, because it was added last: to a replica
+    /// of an earlier version such a value is a miss.
     TheseMatch(Matches),
 }
 
@@ -165,7 +165,7 @@ pub struct AliasFill<'a> {
     pub confirmed: bool,
 }
 
-/// What of a fill this replica's memory must not keep either, because an invalidation overtook it somewhere.
+/// What this replica's memory must not keep of a fill either, because an invalidation at some replica overtook it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overtaken {
     /// The parts.

@@ -34,7 +34,7 @@ const ALIAS: AliasName = AliasName([2; 16]);
 const AT: ServerTime = ServerTime(1_795_435_200_000);
 const LIFETIME: Duration = Duration::from_secs(300);
 
-/// Reads the bytes as a value, first as they are, then sealed as what the first of them says.
+/// Reads the bytes as a value: first as they are, then sealed as the kind that the first byte selects.
 pub fn value(bytes: &[u8]) {
     is_not_forged(bytes);
     let Some((first, packed)) = bytes.split_first() else {
@@ -69,7 +69,7 @@ fn stored(sealed: bytes::Bytes) -> StoredValue {
     }
 }
 
-/// What was not sealed can't be opened.
+/// Bytes that were not sealed can't be opened.
 fn is_not_forged(bytes: &[u8]) {
     let value = stored(bytes.to_vec().into());
     let (sealer, read) = (&*SEALER, read_at());
@@ -98,7 +98,7 @@ fn read_part(part: Part, packed: &[u8]) {
         return;
     };
     let again = encode_part(&SEALER, CONTACT, id, part, &parts, AT, LIFETIME);
-    // What a small frame is unpacked to may be too large by a few bytes once it is written anew.
+    // The content of a small frame may be too large by a few bytes when it is packed again.
     let Some(again) = again else { return };
     let (same_id, same) = decode(&stored(again.sealed)).expect("a part");
     assert_eq!(same_id, id);

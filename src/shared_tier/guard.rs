@@ -1,5 +1,5 @@
 //! Limits the time of operations, and stops them while the tier does not work: after a failure operations fail at once,
-//! until the background task has connected anew. So no request waits longer than one time-out, once.
+//! until the background task has connected again. So no request waits longer than one time-out, once.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -17,8 +17,8 @@ use super::{
 };
 use crate::clock::{Clock, Tick};
 
-/// For how long after its start a replica is said to wait for the tier. A server that can be reached is read up to date
-/// well within that.
+/// For how long after its start a replica is said to wait for the tier. The stream of a server that can be reached is
+/// read to its end well within that.
 const START: Duration = Duration::from_secs(2);
 
 /// The epoch in which an operation runs.
@@ -76,7 +76,7 @@ struct State {
     latest: Option<EpochId>,
     why: Why,
     since: Tick,
-    /// Why it was last logged to be unavailable, since it was available.
+    /// The reason that was last logged, since the tier was last available.
     logged: Option<Why>,
 }
 
@@ -273,7 +273,7 @@ impl Guard {
             return state.why;
         }
         let was_usable = state.is_caught_up;
-        // The next failure of this session is none.
+        // A further failure of this session does not count.
         state.session += 1;
         state.epoch = None;
         state.is_caught_up = false;
@@ -284,7 +284,7 @@ impl Guard {
         state.why = why;
         let is_new_key_fault = why == Why::WrongKey && state.logged != Some(why);
         let is_news = was_usable || state.logged.is_none() || is_new_key_fault;
-        // Not a fault: one that follows is news.
+        // A reload is not a fault: a fault that follows is logged.
         let is_news = is_news && why != Why::Reloaded;
         if is_news {
             state.logged = Some(why);

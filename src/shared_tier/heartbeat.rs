@@ -16,8 +16,8 @@ use crate::clock::Tick;
 
 /// The time between two heartbeats.
 pub(super) const BEAT: Duration = Duration::from_millis(500);
-/// How long the stream may take to follow to the current epoch, before it is read anew: an invalidation in that epoch
-/// has to be applied within a second, and the change is noticed by a heartbeat at the latest.
+/// How long the stream may take to follow to the current epoch, before it is read from its beginning: an invalidation
+/// in that epoch has to be applied within a second, and the change is noticed by a heartbeat at the latest.
 const FOLLOW: Duration = Duration::from_millis(100);
 
 impl Inner {

@@ -13,7 +13,7 @@ use crate::{
 impl Inner {
     /// See [`SharedTier::leads_to`](super::SharedTier::leads_to). What can't be read counts as absent.
     pub(super) async fn leads_to(&self, lookup: &Lookup) -> Result<Option<ContactId>, Unavailable> {
-        // Nothing of it enters memory: it needs no place in the order of events.
+        // None of it is stored in memory, so it needs no place in the order of events.
         let start = FetchStart {
             sequence: Sequence::default(),
             now: self.clock.now(),

@@ -69,7 +69,7 @@ pub enum BackendError {
     /// The caller's epoch is not the current one: it must open the current one. Nothing was changed.
     #[error("another epoch")]
     Epoch,
-    /// The server is a replica, and refuses writes: connect anew. Nothing was changed.
+    /// The server is a replica, and refuses writes: connect again. Nothing was changed.
     #[error("read-only server")]
     ReadOnly,
     /// The server has no memory left for writes. Nothing was changed.
@@ -89,12 +89,12 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + S
 /// What keeps the shared tier's state. Every method is atomic. None limits its own time: the caller does, and drops the
 /// future.
 pub trait Backend: Send + Sync + 'static {
-    /// Connects, or connects anew: a primary that accepts writes. Until it succeeds, and after the connection broke,
-    /// every other operation fails with [`BackendError::Unreachable`] at once.
+    /// Connects, or connects again, to a primary that accepts writes. Until it succeeds, and after the connection
+    /// broke, every other operation fails with [`BackendError::Unreachable`] at once.
     fn connect(&self) -> Reply<'_, ()>;
 
-    /// Returns the current epoch. Where there is none, or its data set is another, it makes `offer` the current one, with
-    /// an empty stream but for a heartbeat.
+    /// Returns the current epoch. Where there is none, or its data set is another, it makes `offer` the current one,
+    /// with a stream that has only a heartbeat.
     fn open(&self, offer: EpochOffer) -> Reply<'_, OpenEpoch>;
 
     /// Replaces the current epoch's wrapped secret, if it still is `old`. Returns whether it was.

@@ -65,7 +65,7 @@ impl Inner {
         Some(result)
     }
 
-    /// Passes on until when everything was applied, if that has changed.
+    /// Reports the moment until which everything was applied, if it has changed.
     async fn report<F>(&self, session: u64, handle: &mut (impl FnMut(StreamEvent) -> F + Send))
     where
         F: Future<Output = ()> + Send,
@@ -129,7 +129,7 @@ impl Inner {
         Duration::from_millis(age)
     }
 
-    /// Goes on in the next epoch, and operations too, unless they are there or further already.
+    /// Continues in the next epoch, and moves operations there, unless they are there or further already.
     fn follow(&self, reader: &mut Reader, next: Reader) {
         let ended = std::mem::replace(reader, next).epoch;
         let place = Place {

@@ -1,5 +1,5 @@
-//! The background task: connects, opens the current epoch, brings the stream there, and begins anew after a failure. It
-//! alone makes the tier available.
+//! The background task: connects, opens the current epoch, brings the stream there, and starts again after a failure.
+//! It alone makes the tier available.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,11 +18,11 @@ use crate::clock::Tick;
 
 /// How long connecting may take: a background task waits for it, and a new connection takes several round trips.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How much later than it waits the reply to a read may come: it may be long.
+/// How much later than the end of its wait the reply to a read may arrive: it may be large.
 pub(super) const READ_MARGIN: Duration = Duration::from_secs(1);
-/// How long a read waits that is to reach the end of a stream. Not zero, which servers take for "without end".
+/// The wait of a read that is to reach the end of a stream. Not zero, which servers take for "without end".
 const READ_REST: Duration = Duration::from_millis(1);
-/// The pause before the first attempt to connect anew, and the longest.
+/// The pause before the first attempt to connect again, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// The pause where no key unwraps the epoch's secret: an operator has to act.
 const KEY_BACK_OFF: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ impl Inner {
         Ok(read.or(watch).or(beat).unwrap_or(Why::Behind))
     }
 
-    /// Opens the current epoch, or begins one. With the last entry of its stream.
+    /// Opens the current epoch, or begins one. Returns it with the last entry of its stream.
     async fn open(&self, deadline: Tick) -> Result<(Arc<Epoch>, Position), Why> {
         let (offer, _) = self.keys.offer(self.stream_limits()).ok_or(Why::WrongKey)?;
         let reply = self.backend.open(offer);
@@ -114,7 +114,7 @@ impl Inner {
         Ok((epoch, opened.last))
     }
 
-    /// Opens the epoch that follows one that has ended, unless that was done meanwhile. By one task at a time.
+    /// Opens the epoch that follows one that has ended, unless that was done in the meantime. By one task at a time.
     pub(super) async fn reopen(&self, ended: &Link, deadline: Tick) -> Result<Link, Why> {
         let _one = tokio::select! {
             biased;
@@ -153,8 +153,8 @@ impl Inner {
     {
         let is_rewound = self.progress.take_rewound();
         if reader.is_none() {
-            // Memory may have been filled for long, if the server could not be reached. The position is taken first:
-            // what comes after it is read.
+            // Memory may have been filled for a long time, if the server could not be reached. The position is taken
+            // first: what comes after it is read.
             handle(StreamEvent::Gap).await;
         } else if is_rewound {
             self.gap(GapReason::Rewound, handle).await;

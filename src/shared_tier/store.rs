@@ -41,7 +41,7 @@ impl Inner {
             Err(overtaken) => return overtaken,
         };
         let Some(command) = self.store_command(&link.epoch, &lease, start, fill) else {
-            // Nothing that can be shared, or not what was leased.
+            // There is nothing that can be shared, or it is not what was leased.
             self.release_at(&link, &lease).await;
             return Overtaken::default();
         };
@@ -78,8 +78,8 @@ impl Inner {
         }
     }
 
-    /// Where the lease is valid. Otherwise what of its fill was overtaken: everything if its epoch is known to have
-    /// ended.
+    /// The link in whose epoch the lease is valid. If there is none, what was overtaken of its fill: everything if its
+    /// epoch is known to have ended, else nothing.
     fn place_of(&self, operation: Operation, lease: &SharedLease) -> Result<Link, Overtaken> {
         let overtaken = match self.guard.condition() {
             Condition::Usable(link) if link.epoch.id == lease.epoch => return Ok(link),

@@ -74,7 +74,7 @@ impl Unreadable {
 pub(super) struct ReadAt {
     /// Taken before they were fetched from the tier.
     pub(super) start: FetchStart,
-    /// This replica's own lifetime of them: they are fresh no longer.
+    /// This replica's own lifetime of them: they are fresh for at most this long.
     pub(super) longest: Duration,
 }
 

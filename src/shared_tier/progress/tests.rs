@@ -60,7 +60,7 @@ fn end_of_an_epoch_answers_its_heartbeats() {
 fn stream_that_ends_before_what_was_read_is_another_one() {
     let progress = in_epoch_one();
     let before = progress.place();
-    // Read meanwhile: the heartbeat is merely older.
+    // Read in the meantime: the heartbeat is only older.
     progress.read(at(ONE, 20));
     assert!(progress.beaten(beat(ONE, 100, 10), before));
     assert!(!progress.take_rewound());

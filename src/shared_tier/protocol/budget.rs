@@ -11,10 +11,10 @@ pub struct BudgetName(pub [u8; 16]);
 
 /// See [`Backend::lease_tokens`](super::Backend::lease_tokens).
 ///
-/// Each replica has a share of the budget, and either lends it or calls within it. Tokens are leased out of what is lent:
-/// the bucket fills at the rate times the shares that are lent, and holds at most the burst times those shares, **less the
-/// tokens that are leased and may still be used**. A replica that is cut off calls within its own share no sooner than
-/// [`TOKEN_LEASE`] after its last `lent_until`, whatever became of the command.
+/// Each replica has a share of the budget. It either lends that share, or makes its calls within it. Tokens are leased
+/// out of what is lent: the bucket fills at the rate times the shares that are lent, and holds at most the burst times
+/// those shares, **less the tokens that are leased and may still be used**. A replica that is cut off calls within its
+/// own share no sooner than [`TOKEN_LEASE`] after its last `lent_until`, whatever happened to the command.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenCommand {
     /// Which budget.
@@ -37,9 +37,9 @@ pub struct TokenCommand {
     /// How many replicas this one last knew to share the budget, itself included: its own share is the rate and the burst
     /// divided by them.
     pub known_replicas: u32,
-    /// Until when it lends its share. A time that has passed lends nothing, and is granted nothing; so does one that is more
-    /// than [`LONGEST_LOAN`] ahead. `ServerTime(u64::MAX)`: it ends, and is forgotten. The caller reckons it from a time of
-    /// the server that it knows to have passed, not from when the command arrives.
+    /// Until when it lends its share. A time that has passed lends nothing, and is granted nothing; so does one that is
+    /// more than [`LONGEST_LOAN`] ahead. `ServerTime(u64::MAX)`: it ends, and is forgotten. The caller calculates it
+    /// from a time of the server that it knows to have passed, not from when the command arrives.
     pub lent_until: ServerTime,
 }
 
@@ -59,7 +59,7 @@ pub struct TokenReply {
 /// How long leased tokens are valid.
 pub const TOKEN_LEASE: Duration = Duration::from_millis(100);
 
-/// No share is lent for longer at a time: such a time was reckoned before the server's clock was set back.
+/// No share is lent for longer at a time: such a time was calculated before the server's clock was set back.
 pub const LONGEST_LOAN: Duration = Duration::from_secs(10);
 
 /// For how long the share of a replica that neither lends it nor left is left unused, since that replica may be cut off.

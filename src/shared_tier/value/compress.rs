@@ -8,7 +8,7 @@ use zstd::zstd_safe;
 /// zstd's level: higher ones save less than one per cent.
 const LEVEL: i32 = 1;
 /// Values that are larger uncompressed are neither stored nor read: a server that copies them serves no other command
-/// meanwhile.
+/// in the meantime.
 const MAX_PLAIN: usize = 4 << 20;
 
 /// The first byte of a packed value.

@@ -22,7 +22,7 @@ pub(super) fn backend_error(error: &RedisError) -> BackendError {
         "READONLY" | "NOREPLICAS" | "MASTERDOWN" | "MISCONF" => BackendError::ReadOnly,
         "OOM" => BackendError::Full,
         "NOPERM" | "NOAUTH" | "WRONGPASS" => BackendError::Forbidden,
-        // It reads its file, or a script runs for long.
+        // The server is loading its data, or a script has been running for long.
         "LOADING" | "BUSY" => BackendError::Unreachable,
         // Within a script, where the server gives no code of its own.
         "ERR" if detail.starts_with("The user executing the script can't") => {
@@ -122,7 +122,7 @@ impl ConnectFailure {
         }
     }
 
-    /// How much it says: of several, the one that says most is returned.
+    /// How much it explains: of several failures the one that explains most is returned.
     pub(super) fn weight(self) -> u8 {
         match self {
             Self::UnknownHost | Self::SilentSentinels => 0,

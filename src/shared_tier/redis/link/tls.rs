@@ -11,7 +11,7 @@ use tokio_rustls::{
     },
 };
 
-/// Whom connections trust, and the certificate that they present.
+/// The authorities that connections trust, and the certificate that they present.
 #[derive(Clone)]
 pub struct Tls {
     pub(super) connector: TlsConnector,

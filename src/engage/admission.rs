@@ -68,7 +68,7 @@ const NO_SUBJECT: u64 = 0;
 pub struct AdmissionRequest {
     /// The flows that request it, with their priorities; more may join while it waits.
     pub requesters: watch::Receiver<Requesters>,
-    /// To what a failure is charged: a hash of the contact or of the value looked up; zero for neither.
+    /// What a failure is counted against: a hash of the contact or of the value looked up; zero for neither.
     pub subject: u64,
     /// The span that its calls belong to.
     pub trace: Option<Arc<FlightTrace>>,

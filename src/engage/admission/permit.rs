@@ -30,7 +30,7 @@ pub struct Permit {
     flow: Flow,
     /// Whether the call is the breaker's probe and its result is still open.
     is_probe: Mutex<bool>,
-    /// How many nanoseconds permissions were waited for, since that was last taken.
+    /// The nanoseconds that calls waited for permission, since this was last taken.
     waited: AtomicU64,
 }
 
@@ -71,7 +71,7 @@ impl Permit {
         self.request.trace.as_ref()
     }
 
-    /// How long permissions were waited for, since this was last called.
+    /// How long calls waited for permission, since this was last called.
     pub(in crate::engage) fn take_waited(&self) -> Duration {
         Duration::from_nanos(self.waited.swap(0, Ordering::Relaxed))
     }
@@ -167,7 +167,7 @@ impl Attempt<'_> {
         self.started_at + self.permit.shared.limits.slow_after
     }
 
-    /// Records a failure now, while the slow call goes on.
+    /// Records a failure now, while the slow call continues.
     pub(in crate::engage) fn mark_slow(&mut self) {
         self.is_slow = true;
         self.record(CallResult::Bad);

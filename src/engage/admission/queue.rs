@@ -1,6 +1,6 @@
-//! Bounded fair queue of calls that wait for admission. Awaited calls precede deferred ones, and those background calls;
-//! within a class flows are served round robin. When the queue is full it drops a call of the lowest class in it: the
-//! newest of the flow with the most entries.
+//! Bounded fair queue of calls that wait for admission. Awaited calls come before deferred calls, and these before
+//! background calls; within a class flows are served round robin. When the queue is full it drops a call of the lowest
+//! class in it: the newest of the flow with the most entries.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::{
     engage::{error::Error, group::Group},
 };
 
-/// The most tokens of a shared budget that are requested at once for calls that no person waits for.
+/// The most tokens of a shared budget that are requested at once for calls that are not awaited.
 const UNHURRIED_TOKENS: usize = 2;
 
 /// The decision that a waiter receives.
@@ -34,7 +34,7 @@ pub(super) struct Waiter {
     pub(super) ticket: u64,
     pub(super) requesters: Requesters,
     pub(super) group: Group,
-    /// To what its failure will be charged.
+    /// What its failure will be counted against.
     pub(super) subject: u64,
     /// Whether it needs a concurrency permit; a further page or a retry uses the one of its first call.
     pub(super) needs_permit: bool,
@@ -94,8 +94,8 @@ impl WaitQueue {
         self.waiting.iter().any(|waiter| waiter.class() == class)
     }
 
-    /// For how many of them tokens of a shared budget are requested now. Those that no person waits for get a few at a
-    /// time: other replicas may have people who wait for the same tokens.
+    /// For how many of them tokens of a shared budget are requested now. Calls that are not awaited get a few at a
+    /// time: awaited calls of other replicas may need the same tokens.
     pub(super) fn token_demand(&self) -> usize {
         let is_awaited = |waiter: &&Waiter| waiter.class() == PriorityClass::Awaited;
         let awaited = self.waiting.iter().filter(is_awaited).count();

@@ -1,16 +1,17 @@
-//! The call budget that replicas share. Each replica has a share of it, which it either lends or calls within:
+//! The call budget that replicas share. Each replica has a share of it. It either lends that share, or makes its calls
+//! within it:
 //!
 //! - **Lent**: calls take tokens that are leased from the shared tier, a few ahead while calls are made, so that a call
-//!   seldom waits for a round trip. What is not needed is given back. Each request for tokens says until when the share
-//!   is lent.
+//!   rarely waits for a round trip. Tokens that are not needed are given back. Each request for tokens says until when
+//!   the share is lent.
 //! - **Its own**, when no tokens can be leased: a bucket with this replica's share of rate and burst. It begins empty,
-//!   and not before the time until which the share was lent has passed, and [`TOKEN_LEASE`] more: by then the tier lends
-//!   nothing of it, and what it had leased to others is used.
+//!   [`TOKEN_LEASE`] after the time until which the share was lent: by then the tier lends nothing of it, and the
+//!   tokens that it had leased to others are used or have lapsed.
 //!
 //! So at any time each part of the rate and of the burst is used by one side alone, however long a message takes.
 //!
-//! After a failure no call is made until the share is this replica's own: [`LOAN`] and [`TOKEN_LEASE`] after the request
-//! at most. What follows, so that a tier that fails again and again delays calls now and then, and never for longer, is
+//! After a failure no call is made until the share is this replica's own: [`LOAN`] and [`TOKEN_LEASE`] after the
+//! request at most. A tier that fails again and again must delay calls only now and then, and never for longer: that is
 //! in [`recovery`].
 
 mod leased;
@@ -33,18 +34,18 @@ const RESERVE_TIME: Duration = Duration::from_millis(200);
 /// For how long a replica that starts waits for the tier's first reply before it calls within its own share: the tier alone
 /// knows how many replicas there are. No longer than a call may wait because the share is coming back.
 const JOINING: Duration = Duration::from_millis(900);
-/// Tokens are exchanged for new ones so long before they lapse.
+/// Tokens are exchanged for new ones this long before they lapse.
 const EXCHANGE_MARGIN: Duration = Duration::from_millis(30);
-/// The least time until tokens that were not there are requested again.
+/// The least time until tokens that were not granted are requested again.
 const SPACING: Duration = Duration::from_millis(5);
 /// For how long the share is lent at a time, and how often that is renewed. Short, because after a failure no call is
-/// made until that time has passed. Longer than the renewal and two round trips of the tier's usual time-out, 50 ms: then
-/// a loan does not end because two replies are slow. Where they are slower still, less of the budget accumulates.
+/// made until that time has passed. Longer than the renewal and two round trips of the tier's usual time-out, 50 ms:
+/// then a loan does not end because two replies are slow. If they are slower still, less of the budget accumulates.
 const LOAN: Duration = Duration::from_millis(200);
 const RENEWAL: Duration = Duration::from_millis(100);
 /// How long after a failure tokens are requested again.
 const RETRY: Duration = Duration::from_millis(100);
-/// When a waiting call looks again while tokens are requested; it is woken when they arrive.
+/// How long a waiting call sleeps while tokens are requested; it is woken when they arrive.
 const ROUND_TRIP: Duration = Duration::from_millis(20);
 /// The shared tier's pause may end this much earlier than the pause here, by rounding.
 const PAUSE_TOLERANCE: Duration = Duration::from_millis(20);
@@ -70,13 +71,13 @@ pub(super) struct SharedBudget {
     requested_at: Tick,
     /// How many tokens the request in flight wants.
     wanted: u32,
-    /// When more tokens may be had.
+    /// When more tokens may be available.
     next: Tick,
     /// The last call.
     called_at: Option<Tick>,
     /// Whether the last request was granted in full.
     is_plentiful: bool,
-    /// Until when calls pause, as far as the tier is known to know.
+    /// The end of the pause that the tier is known to have.
     announced: Option<Tick>,
     /// When a pause was last announced.
     announced_at: Tick,
@@ -159,7 +160,8 @@ impl SharedBudget {
         is_taken
     }
 
-    /// How much of the time from `since` on no call could be made, because the share came back after a failure.
+    /// For how much of the time from `since` on no call could be made, because the share was not yet this replica's own
+    /// after a failure.
     pub(super) fn returning_for(&self, since: Tick) -> Duration {
         self.recovery.returning_for(since)
     }
@@ -216,8 +218,8 @@ impl SharedBudget {
         };
         let held = self.leased.held(now);
         let (wanted, lent_until) = if is_lost {
-            // If this is answered, the next lends the share. Before, nothing may: each failure would put off calls within
-            // the own share.
+            // If this is answered, the next lends the share. Before that no request may: each failure would delay calls
+            // within the own share.
             (0, now)
         } else {
             self.lend_until(now + LOAN);
@@ -241,8 +243,9 @@ impl SharedBudget {
         }
     }
 
-    /// Takes over the reply to a request. One that took so long that its tokens have lapsed is one without tokens, and lends
-    /// nothing anew. The last of too many without tokens is a failure: calls would wait for the next in vain.
+    /// Takes over the reply to a request. A reply that took so long that its tokens have lapsed counts as one without
+    /// tokens, and renews no loan. After too many replies without tokens the last one counts as a failure: calls would
+    /// wait for the next without success.
     pub(super) fn granted(&mut self, grant: TokenGrant, now: Tick) {
         let is_late = grant.until <= now;
         let is_in_vain = self.is_awaited && self.wanted > 0 && (grant.tokens == 0 || is_late);
@@ -293,7 +296,7 @@ impl SharedBudget {
         self.is_plentiful = false;
     }
 
-    /// The last request: gives back what is held, and lends the share for good. No call is made after it.
+    /// The last request: gives back the tokens that are held, and lends the share for ever. No call is made after it.
     pub(super) fn leave(&mut self, now: Tick) -> TokenRequest {
         let returned = self.leased.give_back_all(now);
         self.lend_until(Tick::END);
@@ -356,7 +359,7 @@ impl SharedBudget {
         half.min(MAX_RESERVE)
     }
 
-    /// Lends the share. What of it was not used is lost.
+    /// Lends the share. Its unused tokens are lost.
     fn lend_until(&mut self, until: Tick) {
         self.own_from = self.own_from.max(until + TOKEN_LEASE);
         self.own = own_share(self.rate, self.burst, self.replicas, self.own_from);

@@ -29,8 +29,8 @@ use crate::{
     },
 };
 
-/// Longest time that a call waits for admission, from the first awaited request on if one joins it later, and apart from the
-/// time in which a shared budget's share comes back.
+/// Longest time that a call waits for admission, from the first awaited request on if one joins it later. The time in
+/// which a shared budget's share is not yet this replica's own does not count.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(1);
 /// Upper bound of the queue's length, for any rate.
 const MAX_QUEUE: usize = 1000;
@@ -202,14 +202,14 @@ pub(super) fn refuse_for_pause(waiting: Vec<Waiter>, pause: Duration) {
     }
 }
 
-/// Until when a call waits that has waited since then. The time in which no call could be made, because a shared budget's
-/// share came back, does not count.
+/// Until when a call waits that has been waiting since `since`. The time in which no call could be made, because a
+/// shared budget's share was not yet this replica's own, does not count.
 fn deadline(throttle: &Throttle, since: Tick) -> Tick {
     since + MAX_WAIT + throttle.returning_for(since)
 }
 
 impl State {
-    /// Queues a waiter, or rejects it at once if waiting would be in vain.
+    /// Queues a waiter, or rejects it at once if it could not be admitted in time.
     fn enqueue(&mut self, waiter: Waiter, now: Tick) {
         if let Some(pause) = self.throttle.pause(now) {
             let retry_after = Some(pause);
@@ -307,7 +307,7 @@ impl State {
         })
     }
 
-    /// Until when a call waits that has waited since then.
+    /// Until when a call waits that has been waiting since then.
     fn deadline(&self, since: Tick) -> Tick {
         deadline(&self.throttle, since)
     }

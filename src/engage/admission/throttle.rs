@@ -16,7 +16,7 @@ const MAX_DEFAULT_PAUSE: Duration = Duration::from_secs(30);
 const SLOW_START: Duration = Duration::from_secs(10);
 /// How many times the configured interval lies between the first calls after a pause.
 const SLOW_START_FACTOR: f64 = 10.0;
-/// Another replica's pause that ends so little later than the one here is the same pause.
+/// Another replica's pause that ends at most this much later than the one here is the same pause.
 const SAME_PAUSE: Duration = Duration::from_millis(20);
 
 /// Rate limiter with pauses.
@@ -56,7 +56,7 @@ impl Throttle {
         }
     }
 
-    /// Changes rate and burst: its own, or those of all replicas that share them. A pause goes on.
+    /// Changes rate and burst: its own, or those of all replicas that share them. A pause continues.
     pub(super) fn change_limits(&mut self, rate: f64, burst: u32, now: Tick) {
         match &mut self.tokens {
             Tokens::Own(bucket) => bucket.change(rate, burst, now),
@@ -76,8 +76,8 @@ impl Throttle {
         next.max(ends_at).max(self.last + self.spacing(now))
     }
 
-    /// The same for a call that no person waits for and that is one of many: it leaves half of the burst. Of a shared
-    /// budget only a few tokens at a time are leased for such calls.
+    /// The same for a deferred call, which is one of many: it leaves half of the burst. Of a shared budget only a few
+    /// tokens at a time are leased for such calls.
     pub(super) fn next_deferred(&self, now: Tick) -> Tick {
         let half = match &self.tokens {
             Tokens::Own(bucket) => bucket.half_full_at(now),
@@ -100,8 +100,8 @@ impl Throttle {
         true
     }
 
-    /// By how much longer a call may wait that has waited since then: while this replica's share of a shared budget came
-    /// back after a failure, no call could be made.
+    /// How much longer a call may wait that has been waiting since then: while this replica's share of a shared budget
+    /// was not yet its own after a failure, no call could be made.
     pub(super) fn returning_for(&self, since: Tick) -> Duration {
         match &self.tokens {
             Tokens::Own(_) => Duration::ZERO,

@@ -1,24 +1,24 @@
 //! What follows a failure of the tier: no call can be made until the share is this replica's own. So
 //!
-//! - calls that wait meanwhile may wait for longer;
-//! - then calls are made within the own share for a while, before it is lent again. Each loan puts off calls within the
-//!   share, so lending it again to a tier that fails at once would put them off without end;
+//! - calls that wait during that time may wait for longer;
+//! - then calls are made within the own share for a while, before it is lent again. Each loan delays calls within the
+//!   share, so lending it again to a tier that fails at once would delay them without end;
 //! - a tier that grants nothing for too long counts as failed.
 
 use std::time::Duration;
 
 use crate::clock::Tick;
 
-/// By so much longer than usually a call waits at most, because the share is coming back.
+/// How much longer than usual a call may wait, because the share is not yet this replica's own.
 pub(in crate::engage::admission) const MAX_RETURN: Duration = Duration::from_secs(1);
 /// For how long calls are made within the own share after a failure: at first, and at most. It doubles with each failure
 /// within [`STABLE`] after the share was lent again.
 const OWN_TIME: Duration = Duration::from_secs(1);
 const MAX_OWN_TIME: Duration = Duration::from_secs(10);
 const STABLE: Duration = Duration::from_secs(10);
-/// With calls waiting and no token granted for so long, and for so many times the interval of the own share, the tier
-/// counts as failed: a server that evicts at random may lose the budget again and again, and begins each with no tokens;
-/// and tokens may lapse on their way.
+/// If calls wait and no token is granted for this long, and for this many intervals of the own share, the tier counts
+/// as failed. A server that evicts at random may lose the budget again and again, and begins each new one without
+/// tokens; or tokens may lapse on their way.
 const STARVATION: Duration = Duration::from_millis(200);
 const STARVED_INTERVALS: u32 = 2;
 
@@ -86,7 +86,7 @@ impl Recovery {
         now.since(since) >= STARVATION + interval * STARVED_INTERVALS
     }
 
-    /// How much of the time from `since` on no call could be made.
+    /// For how much of the time from `since` on no call could be made.
     pub(super) fn returning_for(&self, since: Tick) -> Duration {
         let (from, until) = self.returns;
         until.since(from.max(since)).min(MAX_RETURN)

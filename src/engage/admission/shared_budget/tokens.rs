@@ -34,7 +34,7 @@ pub struct TokenGrant {
     pub replicas: u32,
 }
 
-/// What became of leased tokens, in total.
+/// The leased tokens by outcome, in total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenCounts {
     /// Leased.
@@ -54,11 +54,11 @@ pub struct SharedBudgetSnapshot {
     pub is_shared: bool,
     /// How many replicas share the budget.
     pub replicas: u32,
-    /// What became of leased tokens.
+    /// The leased tokens by outcome.
     pub tokens: TokenCounts,
 }
 
-/// For what tokens are needed.
+/// What tokens are needed for.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engage::admission) struct Demand {
     /// Calls that wait.

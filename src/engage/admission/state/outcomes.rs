@@ -1,4 +1,4 @@
-//! What the outcome of a call does to the breaker of its group.
+//! The effect of a call's outcome on the breaker of its group.
 
 use std::time::Duration;
 

@@ -84,7 +84,7 @@ impl Replica {
             held: self.held(now),
             returned: 0,
             known_replicas: self.replicas,
-            // As the clock is reckoned: never later than it is.
+            // As the clock is estimated: never later than it is.
             lent_until: now.saturating_sub(rng.u64(0..20)),
             pause: None,
         };

@@ -49,7 +49,7 @@ impl Course {
         self.budget.request(WAITING, self.now)
     }
 
-    /// A request that is granted so many tokens, after so many milliseconds.
+    /// A request that is granted this many tokens, after this many milliseconds.
     fn exchange(&mut self, tokens: u32, millis: u64) -> TokenRequest {
         let request = self.request();
         let until = self.now + Duration::from_millis(100);
@@ -120,7 +120,7 @@ fn tier_whose_tokens_lapse_on_their_way_is_not_used() {
     }
     let time = course.now.since(from).as_millis();
     assert!((320..=600).contains(&time), "{time} ms");
-    // Calls go on within the own share, and it is not lent again to a tier that is as slow as before.
+    // Calls continue within the own share, and it is not lent again to a tier that is as slow as before.
     course.pass(1000);
     assert!(course.budget.take(course.now));
     for _ in 0..200 {

@@ -1,4 +1,4 @@
-//! Rules that matter for a moment, which random courses seldom meet: everything that may be used is used at once.
+//! Rules that matter only for a moment, which random runs rarely hit: everything that may be used is used at once.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn tick(millis: Millis) -> Tick {
     Tick::from(Duration::from_millis(millis))
 }
 
-/// What a replica asks for that holds so many tokens.
+/// The request of a replica that holds this many tokens.
 fn command(replica: u64, number: u64, (held, wanted): (u32, u32), lent_until: Millis) -> Command {
     Command {
         replica,

@@ -5,12 +5,12 @@ use fastrand::Rng;
 
 use super::server::{Command, Millis, Reply, Server, Without};
 
-/// What goes wrong.
+/// The faults of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Faults {
-    /// The longest way of a message, in milliseconds.
+    /// The longest delay of a message, in milliseconds.
     pub(super) latency: u64,
-    /// How often a fault begins: on average once in so many milliseconds; 0: never.
+    /// How often a fault begins: on average once in this many milliseconds; 0: never.
     pub(super) interval: u64,
     /// How long a fault lasts at most.
     pub(super) longest: u64,
@@ -26,7 +26,7 @@ impl Faults {
         ends: false,
     };
 
-    /// Other faults for each seed.
+    /// Different faults for each seed.
     pub(super) fn of(seed: u64) -> Self {
         fn choice<const N: usize>(values: [u64; N], seed: u64) -> u64 {
             let index = seed % u64::try_from(N).expect("few");

@@ -60,7 +60,7 @@ struct KnownKey {
     key: SecretSlice<u8>,
     client: Arc<ApiClient>,
     last_use: KeyUse,
-    /// The configuration in which it is the client's.
+    /// The configuration in which the key belongs to the client, by its number.
     generation: u64,
 }
 
@@ -107,7 +107,7 @@ pub struct Authenticator {
     token_refusals: Arc<TokenRefusals>,
     metrics: ClientMetrics,
     key_metrics: KeyMetrics,
-    /// What shoppers without a client's key count in.
+    /// The counters of shoppers without a client's key.
     shoppers: Option<Arc<ClientCounters>>,
     /// The longest that a caller waits (`server.request_timeout`).
     patience: Duration,
@@ -159,8 +159,8 @@ impl Authenticator {
         without_callers.followed_by(config, server, tokens.transpose()?)
     }
 
-    /// The same with another configuration. What clients and shoppers have used of limits that stay the same counts on,
-    /// and the issuer's keys stay known. Fails if its keys come from elsewhere now, and can't be read there.
+    /// The same with another configuration. Clients and shoppers keep what they have used of limits that stay the same,
+    /// and the issuer's keys stay known. Fails if the keys now come from another place and can't be read there.
     pub async fn replaced(
         &self,
         config: &config::AuthConfig,
@@ -304,7 +304,7 @@ impl Authenticator {
         tokens.shopper(token, deadline).await
     }
 
-    /// The client with this key, which is used now.
+    /// The client with this key; notes that the key was used now.
     fn client_now(&self, key: &[u8]) -> Result<Arc<ApiClient>, AuthRefusal> {
         let (client, last_use) = self.client(key)?;
         last_use.note(self.clock.now().wall);
@@ -326,7 +326,7 @@ impl Authenticator {
     }
 }
 
-/// The configured clients. Those that were among `before` count on.
+/// The configured clients. Those that were among `before` keep their counts.
 fn clients(
     config: &config::AuthConfig,
     metrics: &ClientMetrics,
@@ -345,7 +345,7 @@ fn clients(
     config.clients.iter().map(client).collect()
 }
 
-/// What shoppers without a client's key count in.
+/// The counters of shoppers without a client's key.
 fn shoppers(metrics: &ClientMetrics) -> Arc<ClientCounters> {
     Arc::new(metrics.of(SHOPPERS))
 }

@@ -1,7 +1,7 @@
-//! `POST /customer/batch`: many look-ups in one request. The response is a stream of lines (`application/x-ndjson`), one
-//! for each look-up, as it becomes known: what is cached at once, the rest as the calls come back that are made after
-//! those for people, and a 504 for what is not there at the deadline. What was asked is in [`envelope`], which line is
-//! next in [`lines`], what a line says in [`look_up`].
+//! `POST /customer/batch`: many look-ups in one request. The response is a stream of lines (`application/x-ndjson`),
+//! one for each look-up, as it becomes known: cached customers at once, others when their calls are answered, and a 504
+//! for each that is missing at the deadline. Its calls come after those of interactive requests. [`envelope`] reads
+//! what is requested, [`lines`] decides which line is next, [`look_up`] makes a line.
 
 mod envelope;
 mod line;
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::config::Scope;
 
-/// `Retry-After` where as many batches of the client are under way as may be.
+/// `Retry-After` if the client has as many batches under way as it may have.
 const BUSY: Duration = Duration::from_secs(1);
 
 pub(super) async fn receive(

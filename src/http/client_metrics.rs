@@ -48,7 +48,7 @@ listed_enum! {
 }
 
 listed_enum! {
-    /// What became of a change that a client reported: the label of its metric.
+    /// The outcome of a change that a client reported: the label of its metric.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) enum ChangeOutcome {
         /// It took effect.
@@ -161,7 +161,7 @@ impl ClientMetrics {
         KeyUse(self.keys_last_used.of(&[client, &key]))
     }
 
-    /// From now on this says whether the client's guard is tripped.
+    /// Sets the function that says whether the client's guard is tripped.
     pub(super) fn watch_guard(&self, client: &str, is_tripped: impl Fn() -> bool + Send + 'static) {
         let mut guards = self.guards.0.lock().unwrap_or_else(PoisonError::into_inner);
         guards.insert(client.into(), Box::new(is_tripped));

@@ -116,7 +116,7 @@ pub(super) async fn serve_connection<S>(
     }
 }
 
-/// What may be answered of a request for this path.
+/// Which requests for this path may be answered.
 fn admit(permit: &ConnectionPermit, path: &str) -> RequestAdmission {
     if permit.is_admitted() {
         RequestAdmission::Full

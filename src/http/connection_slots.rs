@@ -27,7 +27,7 @@ pub const PROBE_CONNECTIONS: usize = 16;
 /// The length of a tick, the resolution of idle times.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// Up to so many connections are searched for an idle one whenever one is wanted; more, once a tick.
+/// Up to this many connections are searched whenever an idle one is wanted; more than that are searched once a tick.
 const FEW: usize = 1024;
 
 /// It counts against the limit.
@@ -174,7 +174,7 @@ impl ConnectionSlots {
         self.max.saturating_add(PROBE_CONNECTIONS)
     }
 
-    /// Returns once a slot is free, be it one of the reserve.
+    /// Returns once a slot is free, even if it is one of the reserve.
     pub(super) async fn wait_for_slot(&self) {
         loop {
             let freed = self.freed.notified();
@@ -183,7 +183,7 @@ impl ConnectionSlots {
                 if table.all.len() < self.capacity() {
                     return;
                 }
-                // What follows waits for the end of the one that is evicted.
+                // The code below waits for the end of the connection that is evicted.
                 if !table.can_admit(self) {
                     table.evict_from_reserve();
                 }

@@ -14,8 +14,8 @@ use super::{
 /// How long a browser may cache the answer to a preflight.
 const PREFLIGHT_LIFETIME: Duration = Duration::from_secs(600);
 
-/// The fields that a script may send besides those that CORS always allows. Pages that are instrumented send a trace
-/// context with every request (W3C Trace Context, 3).
+/// The fields that a script may send in addition to those that CORS always allows. Pages that are instrumented send a
+/// trace context with every request (W3C Trace Context, 3).
 const ALLOWED: [HeaderName; 7] = [
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
@@ -26,8 +26,8 @@ const ALLOWED: [HeaderName; 7] = [
     REQUEST_ID,
 ];
 
-/// The fields that a script may read besides those that CORS always allows. What the cache did is not among them: a
-/// shopper could learn of others by it.
+/// The fields that a script may read in addition to those that CORS always allows. Those about the cache are not among
+/// them: they could disclose to a shopper what others requested.
 const EXPOSED: [HeaderName; 6] = [
     header::AGE,
     header::ETAG,

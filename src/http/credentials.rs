@@ -1,5 +1,6 @@
-//! What admits requests, as one value that a reload replaces as a whole: clients' keys and the token issuer, the secrets of
-//! webhooks, the operators' token and hosts. A request is judged by what is in force when it arrives, and keeps it.
+//! The credentials that requests are checked against, as one value that a reload replaces as a whole: clients' keys and
+//! the token issuer, the secrets of webhooks, the operators' token and hosts. A request is checked, to its end, against
+//! those that are in force when it arrives.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{config, webhook::WebhookReader};
 
-/// What admits requests.
+/// The credentials that requests are checked against.
 pub struct Credentials {
     /// Clients' keys and the token issuer.
     pub authenticator: Authenticator,
@@ -51,12 +52,12 @@ pub struct CurrentCredentials(Arc<Current>);
 
 struct Current {
     credentials: ArcSwap<Credentials>,
-    /// They were replaced.
+    /// Notified when the credentials were replaced.
     replaced: Notify,
 }
 
 impl CurrentCredentials {
-    /// These are in force.
+    /// Begins with these credentials in force.
     pub fn new(credentials: Credentials) -> Self {
         Self(Arc::new(Current {
             credentials: ArcSwap::from_pointee(credentials),
@@ -64,17 +65,18 @@ impl CurrentCredentials {
         }))
     }
 
-    /// Those in force, for a moment: cheaper than [`to_keep`](Self::to_keep), and not to be held while waiting.
+    /// The credentials in force, for a moment: cheaper than [`to_keep`](Self::to_keep), and not to be held across an
+    /// await.
     pub(super) fn now(&self) -> Guard<Arc<Credentials>> {
         self.0.credentials.load()
     }
 
-    /// Those in force, for as long as a request takes.
+    /// The credentials in force, for as long as a request takes.
     pub fn to_keep(&self) -> Arc<Credentials> {
         self.0.credentials.load_full()
     }
 
-    /// From now on these are in force, for every request that arrives.
+    /// Puts these credentials in force, for every request that arrives from now on.
     pub fn replace(&self, credentials: Credentials) {
         self.0.credentials.store(Arc::new(credentials));
         self.0.replaced.notify_one();

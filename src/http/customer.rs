@@ -200,8 +200,8 @@ impl LookUp<'_> {
         }
     }
 
-    /// The customer with its history, which a part that can't be had does not fail. An invalidation during the calls for
-    /// the history takes effect on everything else too.
+    /// The customer with its history. A part of the history that can't be fetched does not fail the look-up. An
+    /// invalidation during the calls for the history takes effect on everything else too.
     async fn find_history(
         &self,
         wanted: &HistoryQuery,
@@ -230,7 +230,7 @@ impl LookUp<'_> {
         Err(customer::Error::TooLate.into())
     }
 
-    /// The response: the customer; a guest, if the caller accepts one where Engage can't be asked; else the problem.
+    /// The response: the customer; a guest, if Engage can't be called and the caller accepts one; else the problem.
     fn answer(
         &self,
         found: Result<FoundWithHistory, Refusal>,
@@ -271,7 +271,7 @@ impl LookUp<'_> {
         Ok(response)
     }
 
-    /// The problem of a look-up that found no customer. Counts what enumerates customers.
+    /// The problem of a look-up that found no customer. Counts look-ups that may enumerate customers.
     fn refuse(&self, refusal: Refusal) -> ApiError {
         let Refusal { error, candidates } = refusal;
         if error.is_not_found() {

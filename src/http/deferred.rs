@@ -1,4 +1,4 @@
-//! What no person waits for, prefetches and batches: how much of it one client may cause at once, and what became of it.
+//! Deferred work, which is prefetches and batches: how much of it one client may cause at once, and its outcomes.
 
 use std::{
     collections::HashMap,
@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// Prefetches of one client at once. At a tenth of a second for a call they are 160 a second, three times the usual call
-/// budget: more would wait in vain.
+/// Prefetches of one client at once. At a tenth of a second for a call they are 160 a second, three times the usual
+/// call budget: more would not be made in time.
 const MAX_PREFETCHES_PER_CLIENT: usize = 16;
 /// Prefetches of one shopper at once: it has one contact, and may have two tabs.
 const MAX_PREFETCHES_PER_SHOPPER: usize = 2;
@@ -24,14 +24,14 @@ const MAX_PREFETCHES: usize = 128;
 const MAX_BATCHES_PER_CLIENT: usize = 2;
 
 listed_enum! {
-    /// What became of a prefetch: the label of its metric.
+    /// The outcome of a prefetch: the label of its metric.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) enum PrefetchOutcome {
         /// Everything was cached and fresh.
         Fresh => "fresh",
-        /// Engage, or another replica, was asked.
+        /// Engage was called, or another replica's data used.
         Fetched => "fetched",
-        /// Another request had asked already.
+        /// It joined another request's call.
         Joined => "joined",
         /// There is no such contact, or not one alone.
         Unknown => "unknown",
@@ -45,7 +45,7 @@ listed_enum! {
 }
 
 listed_enum! {
-    /// What became of a look-up of a batch: the label of its metric.
+    /// The outcome of a look-up of a batch: the label of its metric.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) enum BatchOutcome {
         /// It was cached.
@@ -54,7 +54,7 @@ listed_enum! {
         Fetched => "fetched",
         /// There is no such contact, or not one alone.
         Unknown => "unknown",
-        /// It was not there at the deadline.
+        /// It was not fetched by the deadline.
         Late => "late",
         /// It was malformed, or the client may not make it.
         Refused => "refused",
@@ -88,7 +88,7 @@ impl Bounded {
     }
 }
 
-/// Bounds and counts what no person waits for.
+/// Bounds and counts deferred work.
 #[derive(Debug)]
 pub struct DeferredWork {
     /// How many are under way; none is no entry.
@@ -137,7 +137,7 @@ impl DeferredWork {
         self.batch_lookups_of[outcome as usize].inc_by(number as u64);
     }
 
-    /// A place for a prefetch, unless as many are under way as may be.
+    /// A place for a prefetch, unless the most are under way already.
     pub(super) fn begin_prefetch(self: &Arc<Self>, flow: &Flow) -> Option<DeferredSlot> {
         let mut of = vec![
             Bounded::Prefetches,
@@ -149,7 +149,7 @@ impl DeferredWork {
         self.begin(of)
     }
 
-    /// A place for a batch, unless as many of the client are under way as may be.
+    /// A place for a batch, unless the client's most are under way already.
     pub(super) fn begin_batch(self: &Arc<Self>, client: &ClientName) -> Option<DeferredSlot> {
         self.begin(vec![Bounded::BatchesOfClient(client.clone())])
     }

@@ -41,8 +41,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds the address. `[::]` stands for every address, of IPv4 too; for those of IPv4 alone where the kernel has no
-    /// IPv6.
+    /// Binds the address. `[::]` stands for every address, IPv4 included; if the kernel has no IPv6, for every IPv4
+    /// address.
     #[expect(
         clippy::unused_async,
         reason = "it needs a runtime, with which the socket is registered"
@@ -122,7 +122,7 @@ impl Listener {
     }
 
     /// Serves a connection that does not come from the socket, until its peer closes it or the service ends. Closes it
-    /// at once where no slot is left.
+    /// at once if no slot is left.
     pub fn serve_peer<S>(
         &self,
         stream: S,

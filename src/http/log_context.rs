@@ -1,4 +1,4 @@
-//! What the log event of a request says that only its handler knows: whose it is, and which contact it is about.
+//! The fields of a request's log event that only its handler knows: the caller, and the contact that it is about.
 //!
 //! The event of a request without a valid credential is limited, since anyone on the network can cause it.
 
@@ -19,12 +19,12 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct LogContext {
     pub(super) request_id: RequestId,
-    /// Its trace, where one is begun.
+    /// Its trace, if one was begun.
     pub(super) trace: Option<Arc<RequestTrace>>,
     is_identified: AtomicBool,
     /// The client; `None` for a shopper without one.
     caller: OnceLock<Option<ClientName>>,
-    /// What the caller counts in.
+    /// The caller's counters.
     counters: OnceLock<Arc<ClientCounters>>,
     contact: OnceLock<ContactId>,
 }
@@ -86,7 +86,7 @@ impl LogContext {
         Some(caller.as_ref().map_or(SHOPPERS, ClientName::as_str))
     }
 
-    /// What the caller counts in, if it is known.
+    /// The caller's counters, if it is known.
     pub(super) fn counters(&self) -> Option<&Arc<ClientCounters>> {
         self.counters.get()
     }

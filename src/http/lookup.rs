@@ -1,5 +1,5 @@
-//! Parses parameters into a look-up and the shape of its response. What cannot be valid is refused here, before it
-//! costs an upstream call.
+//! Parses parameters into a look-up and the shape of its response. Values that cannot be valid are refused here, before
+//! they cost an upstream call.
 
 mod history;
 mod raw;
@@ -62,7 +62,7 @@ pub struct LookupRules {
 #[derive(Debug)]
 pub(super) struct ParsedLookup {
     pub(super) lookup: Lookup,
-    /// The parameter that contains the identifier; `None` where the token does.
+    /// The parameter that contains the identifier; `None` if the token does.
     pub(super) parameter: Option<&'static str>,
     pub(super) prefer: Option<ContactType>,
     pub(super) on_unavailable: OnUnavailable,
@@ -75,7 +75,7 @@ pub(super) struct ParsedLookup {
 }
 
 impl LookupRules {
-    /// Parses a look-up by identifier. Fails where the caller may not make it.
+    /// Parses a look-up by identifier. Fails if the caller may not make it.
     pub(super) fn read(
         &self,
         params: Params<'_>,
@@ -106,7 +106,7 @@ impl LookupRules {
             ));
         }
         let identifier = caller.own_identifier()?;
-        // The token decides by what: a page does not know whether there are several to choose from.
+        // The token decides the identifier: a page does not know whether there are several contacts to choose from.
         if identifier.kind() == IdentifierKind::ContactId && raw.contact_type.is_none() {
             raw.prefer = None;
         }
@@ -146,9 +146,9 @@ impl LookupRules {
         self.shape(&raw, caller)
     }
 
-    /// Parses a look-up that is not answered, the preferred contact type, and the parts that it is about. What would only shape an answer is refused,
-    /// and so is `fresh`: data that is requested fresh is fetched after that request. Fails where the caller may not make
-    /// it.
+    /// Parses a prefetch: the look-up, the preferred contact type, and the parts. Parameters that only shape a response
+    /// are refused, and so is `fresh`: data that is requested fresh is fetched after that request. Fails if the caller
+    /// may not make it.
     pub(super) fn read_prefetch(
         &self,
         params: Params<'_>,

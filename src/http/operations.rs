@@ -50,7 +50,7 @@ const CHALLENGE: &str = "Bearer realm=\"engage-bff operations\"";
 pub struct OperationsState {
     /// Whether this replica accepts traffic.
     pub readiness: Readiness,
-    /// What admits requests.
+    /// The credentials that requests are checked against.
     pub credentials: CurrentCredentials,
     /// Reads the state of calls to Engage.
     pub upstream: Arc<dyn Fn() -> UpstreamStatus + Send + Sync>,
@@ -58,7 +58,7 @@ pub struct OperationsState {
     pub customers: CustomerService,
     /// The metrics.
     pub registry: Arc<Registry>,
-    /// The same as events, for those who watch.
+    /// The same as events, for operators who watch.
     pub events: Arc<Events>,
     /// The cache's latest decisions.
     pub decisions: Arc<Decisions>,

@@ -1,6 +1,7 @@
-//! `POST /customer/prefetch`: has a customer cached before it is asked for. Every prefetch that may be made is answered
-//! with the same 202, at once: the response says nothing of the contact. The call is made in a task of its own, after the
-//! calls for people, and ends by itself within `server.request_timeout`; a shutdown does not wait for it.
+//! `POST /customer/prefetch`: caches a customer before it is requested. Every prefetch that may be made is answered
+//! with the same 202, at once: the response discloses nothing about the contact. The call is made in a task of its own,
+//! after the calls of interactive requests, and ends by itself within `server.request_timeout`; a shutdown does not
+//! wait for it.
 
 use axum::{
     body::Body,
@@ -83,7 +84,7 @@ fn start(state: &AppState, caller: &Caller, query: CustomerQuery) -> Option<Pref
 fn outcome(found: &Result<Found, customer::Error>) -> PrefetchOutcome {
     match found {
         Ok(found) if found.verdict.collapsed => PrefetchOutcome::Joined,
-        // What was stale and fetched is a hit by its status.
+        // Data that was stale and then fetched has the status of a hit.
         Ok(found) if found.verdict.status == CacheStatus::Hit && !found.verdict.stored => {
             PrefetchOutcome::Fresh
         }

@@ -1,7 +1,7 @@
-//! Liveness and readiness probes. Neither depends on Engage: cached responses are served while it is down, and a
-//! replica taken out of service then would be missed most. For 30 seconds after its start a replica without the token
-//! issuer's keys is not ready; after that it is, since clients with a key need none of them. For two seconds a replica that
-//! has not caught up with the shared tier is not: it would call Engage for what the others have.
+//! Liveness and readiness probes. Neither depends on Engage: cached responses are served while it is down, when taking
+//! a replica out of service would do the most harm. For 30 seconds after its start a replica without the token issuer's
+//! keys is not ready; after that it is, since clients with a key need none of them. For two seconds a replica that has
+//! not caught up with the shared tier is not: it would call Engage for data that the others have.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! Where a request's id comes from: the caller's own where it is well-formed, else a new one.
+//! The id of a request: the caller's own if it is well-formed, else a new one.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -31,7 +31,7 @@ pub struct RequestMetrics {
     fast_path: Counter,
     problems: Counters,
     problem_durations: Histograms,
-    /// Of problems of a 4xx, and of a 5xx.
+    /// The durations of problems with a 4xx, and with a 5xx.
     problem_duration_of: [Histogram; 2],
 }
 

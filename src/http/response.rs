@@ -76,7 +76,7 @@ impl SelectedResponse {
     /// Writes the response's own header fields.
     #[inline]
     pub(super) fn write_headers(&self, sink: &mut impl HeaderSink) {
-        // Of a 304 the validator is that of the caller's copy.
+        // In a 304 the validator is that of the caller's copy.
         sink.text(&ETAG, |text| {
             self.rendered.etag.write(self.is_gzip, text);
         });
@@ -93,8 +93,8 @@ impl SelectedResponse {
     }
 }
 
-/// The response where Engage is unavailable and nothing is cached: about no customer, and so without a validator and an
-/// age, which a caller might keep it by.
+/// The response if Engage is unavailable and nothing is cached. It is about no customer, so it has no validator and no
+/// age, by which a caller might cache it.
 pub(super) fn guest(body: Vec<u8>, request: &Parts) -> Result<CustomerResponse, ApiError> {
     if request.headers.contains_key(header::IF_MATCH) {
         return Err(ApiError::new(Code::PreconditionFailed));

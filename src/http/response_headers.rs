@@ -36,7 +36,7 @@ static CONNECTION: FieldName = field_name!("connection");
 static SERVER_TIMING: FieldName = field_name!("server-timing");
 static REQUEST_ID: FieldName = field_name!("x-request-id");
 
-/// Where responses differ by the page whose script asks.
+/// For responses that differ by the origin of the page whose script requests them.
 const VARY_BY_ORIGIN: HeaderValue =
     HeaderValue::from_static("Accept-Encoding, Authorization, X-Api-Key, Origin");
 
@@ -205,7 +205,8 @@ impl FixedFields {
 /// What the common fields of a response say.
 pub(super) struct CommonFields<'a> {
     pub(super) fixed: &'a FixedFields,
-    /// Whether the response says how long it took and what the cache did; a shopper could learn of others by it.
+    /// Whether the response says how long it took and what the cache did, which could disclose to a shopper what others
+    /// requested.
     pub(super) is_timed: bool,
     pub(super) cache_status: Option<CacheStatus>,
     pub(super) took: Duration,

@@ -37,7 +37,7 @@ use crate::{
     traces::{RequestTrace, Tracer},
 };
 
-/// What the common part of a response needs to know of its request.
+/// What the common part of a response needs to know about its request.
 pub(super) struct RequestContext<'a> {
     pub(super) route: RouteLabel,
     /// The `Origin`, where origins are configured.
@@ -234,7 +234,7 @@ impl HttpService {
             return None;
         }
         let mut given = request.headers().get_all(&TRACEPARENT).iter();
-        // Of several none counts.
+        // If there are several none counts.
         let only = given.next().filter(|_| given.next().is_none());
         self.tracer.begin(only.map(HeaderValue::as_bytes), arrived)
     }
@@ -259,7 +259,7 @@ impl HttpService {
         let headers = response.headers_mut();
         headers.reserve(8);
         if context.is_shopper {
-            // It would disclose whether others requested the contact lately.
+            // It would disclose whether others requested the contact recently.
             headers.remove(&CACHE_STATUS.name);
         }
         common.write(headers);

@@ -15,7 +15,7 @@ use crate::customer::CustomerService;
 pub struct AppState {
     /// The customer service.
     pub customers: CustomerService,
-    /// What admits requests.
+    /// The credentials that requests are checked against.
     pub credentials: CurrentCredentials,
     /// The rules by which look-ups are parsed.
     pub rules: Arc<LookupRules>,
@@ -23,7 +23,7 @@ pub struct AppState {
     pub log_rules: LogRules,
     /// Receives Engage's webhooks.
     pub webhooks: Arc<WebhookReceiver>,
-    /// Bounds and counts what no person waits for.
+    /// Bounds and counts deferred work.
     pub deferred: Arc<DeferredWork>,
     /// Keeps why look-ups were answered as they were.
     pub decisions: Arc<Decisions>,

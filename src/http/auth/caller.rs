@@ -24,7 +24,7 @@ use crate::{
 pub(in crate::http) struct Caller {
     client: Option<Arc<ApiClient>>,
     shopper: Option<Shopper>,
-    /// What a shopper without a client's key counts in.
+    /// The counters of a shopper without a client's key.
     shoppers: Option<Arc<ClientCounters>>,
     /// Limits the client's concurrent requests (`max_concurrency`); released when the caller is dropped.
     permit: Option<ConcurrencyPermit>,
@@ -40,7 +40,7 @@ impl Caller {
         }
     }
 
-    /// `shoppers` is what shoppers without a client's key count in.
+    /// `shoppers`: the counters of shoppers without a client's key.
     pub(super) fn by_token(
         shopper: Shopper,
         client: Option<Arc<ApiClient>>,
@@ -54,7 +54,7 @@ impl Caller {
         }
     }
 
-    /// What the caller counts in: its client's metrics, or those of shoppers without one.
+    /// The caller's counters: those of its client, or of shoppers without one.
     pub(in crate::http) fn counters(&self) -> Option<&Arc<ClientCounters>> {
         let of_client = self.client.as_ref().map(|client| &client.counters);
         of_client.or(self.shoppers.as_ref())
@@ -67,7 +67,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Forbidden without the scope.
+    /// Fails with `Forbidden` if the caller lacks the scope.
     pub(in crate::http) fn require(&self, scope: Scope) -> Result<(), ApiError> {
         self.missing(scope)
             .map_or(Ok(()), |missing| Err(ApiError::forbidden(missing)))
@@ -106,7 +106,7 @@ impl Caller {
         self.shopper.is_some()
     }
 
-    /// Forbidden where the client may not look up by this kind of identifier.
+    /// Fails with `Forbidden` if the client may not look up by this kind of identifier.
     pub(in crate::http) fn require_identifier(&self, kind: IdentifierKind) -> Result<(), ApiError> {
         let may = |client: &Arc<ApiClient>| client.may_look_up_by(kind);
         if self.client.as_ref().is_none_or(may) {
@@ -116,7 +116,7 @@ impl Caller {
         }
     }
 
-    /// Not found where a shopper looks up another contact; without an upstream call.
+    /// Fails with `ContactNotFound`, without an upstream call, if a shopper looks up another contact.
     pub(in crate::http) fn require_lookup(&self, lookup: &Lookup) -> Result<(), ApiError> {
         let is_own = |shopper: &Shopper| shopper.is_named_by(lookup);
         if self.shopper.as_ref().is_none_or(is_own) {
@@ -126,7 +126,7 @@ impl Caller {
         }
     }
 
-    /// The final check of a response: not found where it is about another contact than the token's.
+    /// The final check of a response: fails with `ContactNotFound` if it is about another contact than the token's.
     pub(in crate::http) fn require_contact(&self, id: ContactId) -> Result<(), ApiError> {
         let may_be = |shopper: &Shopper| shopper.may_be(id);
         if self.shopper.as_ref().is_none_or(may_be) {
@@ -136,7 +136,7 @@ impl Caller {
         }
     }
 
-    /// The identifier in the shopper's token, of a kind that the client may look up by, where there is a client.
+    /// The identifier in the shopper's token, of a kind that the client may look up by, if there is a client.
     pub(in crate::http) fn own_identifier(&self) -> Result<Identifier, ApiError> {
         let Some(shopper) = &self.shopper else {
             return Err(ApiError::forbidden(Missing::Token));
@@ -165,7 +165,7 @@ impl Caller {
         }
     }
 
-    /// Counts what became of a reported change.
+    /// Counts the outcome of a reported change.
     pub(in crate::http) fn count_change(&self, outcome: ChangeOutcome) {
         if let Some(counters) = self.counters() {
             counters.count_change(outcome);
@@ -241,8 +241,8 @@ impl Caller {
     }
 }
 
-/// A look-up under way that no person waits for. If it is dropped before it has ended, its call runs on, and the next
-/// request would find what it found: it counts as one of an unknown contact.
+/// A deferred look-up under way. If it is dropped before it has ended, its call continues, and the next request could
+/// read the result. So it then counts as a look-up of an unknown contact.
 pub(in crate::http) struct PendingLookUp {
     client: Option<Arc<ApiClient>>,
     unknown: Option<LookupKey>,

@@ -34,7 +34,7 @@ pub(super) struct ApiClient {
     pub(super) channel: Option<Channel>,
     /// Limits requests.
     rate: Option<Arc<RateLimiter>>,
-    /// Limits concurrent requests: so many, and those that are left.
+    /// Limits concurrent requests: the limit, and the permits that are left.
     permits: Option<(usize, Arc<Semaphore>)>,
     pub(super) guard: Arc<EnumerationGuard>,
     distinct_contacts: Option<Arc<DistinctContacts>>,
@@ -94,8 +94,8 @@ impl ApiClient {
         metrics.watch_guard(self.name.as_str(), move || guard.is_tripped_now());
     }
 
-    /// Counts on where `before`, the same client with an earlier configuration, stands: with each limit that is the same
-    /// in both. Requests that are still in flight there count here too.
+    /// Takes over the counts of `before`, the same client with an earlier configuration, for each limit that is the
+    /// same in both. Requests that are still in flight there count here too.
     pub(super) fn continue_from(&mut self, before: &Self) {
         let rate = |client: &Self| client.rate.as_ref().map(|limiter| limiter.rate());
         if rate(self) == rate(before) {

@@ -54,7 +54,7 @@ impl EnumerationGuard {
         }
     }
 
-    /// The identifiers from which on it is.
+    /// The number of unknown identifiers at which the client is answered from the cache alone.
     pub(super) fn limit(&self) -> Option<usize> {
         self.limit
     }

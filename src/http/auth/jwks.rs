@@ -263,8 +263,8 @@ impl KeyRing {
         self.source.read(&self.clock).await
     }
 
-    /// Keeps the keys current: reads them at once, and then from time to time. Never returns; by one task at a time, which
-    /// may give up at any moment.
+    /// Keeps the keys current: reads them at once, and then from time to time. Never returns. Only one task may run it
+    /// at a time; it may be cancelled at any moment.
     pub(super) async fn refresh(&self) {
         if !self.state().is_refreshing() {
             self.start_refresh();

@@ -78,9 +78,9 @@ impl TokenVerifier {
         })
     }
 
-    /// Verifies with another configuration than `before`, if there was one: with the same keys if they come from the same
-    /// place, and what each shopper has used of its limits counts on where those are the same. Keys from elsewhere are
-    /// read first; fails without them.
+    /// The verifier with a new configuration, which replaces `before`, if there was one. It keeps the keys if they come
+    /// from the same place, and what each shopper has used of limits that stay the same. Keys from another place are
+    /// read first; fails if that fails.
     pub(super) async fn after(
         before: Option<&Self>,
         config: &config::JwtConfig,

@@ -1,5 +1,5 @@
-//! Why tokens are refused. Operators learn it from the log and a metric, which contain nothing of the token; callers don't:
-//! a forger would learn from it too.
+//! Why tokens are refused. The log and a metric say it to operators, without any part of the token. A caller gets no
+//! reason, which would help a forger.
 
 use tracing::Level;
 
@@ -16,7 +16,7 @@ listed_enum! {
     /// fails decides.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in crate::http) enum TokenRefusal {
-        /// Another issuer's, or no issuer is configured.
+        /// It is of another issuer, or no issuer is configured.
         Issuer => "issuer",
         /// For another audience.
         Audience => "audience",
@@ -38,7 +38,7 @@ listed_enum! {
         Claim => "claim",
         /// Not a signed token, or more than one.
         Malformed => "malformed",
-        /// Longer than tokens are parsed.
+        /// Longer than the longest token that is parsed.
         TooLarge => "too_large",
         /// Requires an extension.
         Crit => "crit",

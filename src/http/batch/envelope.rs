@@ -1,4 +1,4 @@
-//! What a batch asks for: its look-ups, which are read one by one later, and what they have in common.
+//! What a batch requests: its look-ups, which are read one by one later, and the parameters that they have in common.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Reads the body. Fails where the caller may not ask in this form.
+    /// Reads the body. Fails if the caller may not make such a request.
     pub(super) fn read(
         body: &Bytes,
         rules: &LookupRules,
@@ -86,7 +86,7 @@ fn read_deadline(value: &RawValue) -> Result<Duration, ApiError> {
         .ok_or_else(|| ApiError::parameter("deadline", "a duration from \"100ms\" to \"10s\""))
 }
 
-/// The value of a member. What is nested too deeply to be read is no text and no list.
+/// The value of a member. A value that is nested too deeply to be read is neither a text nor a list.
 fn read_value(value: &RawValue) -> ParamValue<'static> {
     serde_json::from_str(value.get()).unwrap_or(ParamValue::Other)
 }

@@ -8,7 +8,7 @@ use crate::{
     http::error::{self, ApiError},
 };
 
-/// What a line has around the customer, in bytes; a problem has less than this.
+/// The bytes of a line in addition to the customer; a problem takes fewer than these.
 const FRAME: usize = 512;
 
 /// The line of a customer, whose JSON has no line break.

@@ -1,5 +1,5 @@
-//! Which line of a batch comes next. Lines are made as the connection takes them: a reader that is slow, or has left, makes
-//! no call begin, and nothing is buffered here.
+//! Which line of a batch comes next. Lines are made as the connection takes them: for a reader that is slow or gone no
+//! call begins, and nothing is buffered here.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
 /// Look-ups of one batch that wait for calls at once. At a tenth of a second for a call they are 80 a second, more than
 /// the usual call budget.
 const MAX_AT_ONCE: usize = 8;
-/// After which time a look-up is tried again that other look-ups of the client keep waiting.
+/// How long until a look-up is tried again that must wait for other look-ups of the client.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The lines of a batch's response.
@@ -102,7 +102,7 @@ impl Lines {
 }
 
 impl Drop for Lines {
-    /// Counts what is left where the caller has left.
+    /// Counts the remaining look-ups if the caller has left.
     fn drop(&mut self) {
         let left = self.unread.len() + self.missing.len() + self.running.len();
         let work = &self.batch.state.deferred;

@@ -1,6 +1,6 @@
 //! The look-ups of one batch, each answered as a request of its own would be: the same checks, limits, codes and audit
-//! events. The differences: its calls come after those for people, and what is not there at the batch's deadline is a 504
-//! `NotCached`.
+//! events. The differences: its calls come after those of interactive requests, and a customer that is missing at the
+//! batch's deadline is a 504 `NotCached`.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) struct Batch {
     pub(super) trace: Option<Arc<RequestTrace>>,
 }
 
-/// A look-up after the first look at it.
+/// A look-up after the cache was checked for it.
 pub(super) enum Looked {
     /// Its line is known.
     Line(Bytes),
@@ -199,7 +199,7 @@ fn of_identifier(error: ApiError, query: &CustomerQuery) -> ApiError {
     error.of_identifier(Some(query.lookup.identifier.kind().as_str()))
 }
 
-/// The problem of a look-up. It may have run into the batch's deadline.
+/// The problem of a look-up, which may have reached the batch's deadline.
 fn late(error: customer::Error, lookup: &Lookup) -> ApiError {
     match error {
         customer::Error::TooLate => not_in_time(),

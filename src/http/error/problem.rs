@@ -73,8 +73,8 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// Writes the problem of one look-up of several that share a response. What a response of its own has in header fields is
-/// in the problem.
+/// Writes the problem of one look-up of several that share a response. The problem contains what a response of its own
+/// has in header fields.
 pub(in crate::http) fn write_problem_of_line(
     error: &ApiError,
     request_id: &RequestId,

@@ -156,7 +156,7 @@ impl<'a> Fields<'a> {
             13 if is("if-none-match") => &mut self.if_none_match,
             15 if is("accept-encoding") => &mut self.accept_encoding,
             11 if is("traceparent") => {
-                // Of several none counts, as if it were malformed.
+                // If there are several none counts, as if it were malformed.
                 let only = self.traceparent.is_none();
                 self.traceparent = Some(if only { header.value } else { b"" });
                 return;

@@ -44,7 +44,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
         self.pending.poll_send(&mut self.inner, cx)
     }
 
-    /// Answers what was read. Otherwise `false`: the bytes are hyper's.
+    /// Answers the request in these bytes. `false` if it can't: the bytes are for hyper.
     fn respond(&mut self, read: &[u8]) -> bool {
         let phase = self.connection.state().phase();
         if !self.backlog.is_empty() {

@@ -1,4 +1,4 @@
-//! What a look-up asks of a contact's history, and who may ask for it.
+//! What a look-up requests of a contact's history, and which callers may request it.
 
 use jiff::Timestamp;
 
@@ -9,9 +9,9 @@ use crate::{
     http::{auth::Caller, error::ApiError, params::ParamValue},
 };
 
-/// The items of a list that are sent where the request says nothing else.
+/// How many items of a list are sent if the request does not say.
 pub(super) const DEFAULT_LIMIT: usize = 20;
-/// The most that a request may ask for.
+/// The most items that a request may ask for.
 const MAX_LIMIT: usize = 100;
 
 /// Which items of the history are requested.
@@ -90,7 +90,7 @@ pub(super) fn check(
     }
 }
 
-/// Refuses parts of the history, and what pages them, where only customers are looked up.
+/// Refuses parts of the history and their paging parameters if only customers are looked up.
 pub(super) fn refuse(history: HistorySet, paging: Paging) -> Result<(), ApiError> {
     let named = (!history.is_empty()).then_some("parts");
     match named.or(paging.given()) {

@@ -25,7 +25,7 @@ pub(in crate::http) enum ParamLocation {
     Body,
 }
 
-/// What is answered where Engage is unavailable and nothing usable is cached.
+/// What is answered if Engage is unavailable and nothing usable is cached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::http) enum OnUnavailable {
     /// The failure.

@@ -1,4 +1,4 @@
-//! How long a caller waits, where it waits for less time than the service lets it.
+//! How long a caller waits, if it wants to wait for less time than the service allows.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// The value of `wait`, which may be out of range.
 #[derive(Clone, Copy)]
 pub(super) struct Wait(
-    /// `None` of what is not a whole number of milliseconds.
+    /// `None` if it is not a whole number of milliseconds.
     Option<Duration>,
 );
 
@@ -21,7 +21,7 @@ impl Wait {
     }
 }
 
-/// The caller's patience, if it is shorter than `longest`, which is what others have.
+/// The caller's own wait, if it is shorter than `longest`, the default.
 pub(super) fn shorter(wait: Option<Wait>, longest: Duration) -> Result<Option<Duration>, ApiError> {
     let Some(Wait(wait)) = wait else {
         return Ok(None);

@@ -126,7 +126,7 @@ fn complete_customer(schemas: &mut Map<String, Value>) {
     require_all(customer);
 }
 
-/// A voucher with the members that a redeemed one has besides.
+/// A voucher with the further members of a redeemed one.
 fn redeemed_voucher(schemas: &Map<String, Value>) -> Value {
     let own = &schemas["Page_RedeemedVoucher"]["properties"]["items"]["items"]["allOf"][1];
     let mut redeemed = schemas["Voucher"].clone();

@@ -1,8 +1,8 @@
 //! The console: a page for operators at `/`, which reads `/events` and calls the routes of the cache.
 //!
-//! Its files are part of the binary and contain no data, so they need no token: the page asks the operator for it, keeps it
-//! in the memory of its script, and sends it with each request. A strict content security policy lets it load nothing else,
-//! and no other page embed it.
+//! Its files are part of the binary and contain no data, so they need no token: the page asks the operator for it,
+//! keeps it in the memory of its script, and sends it with each request. A strict content security policy prevents it
+//! from loading anything else, and other pages from embedding it.
 
 use axum::{
     Json,

@@ -1,10 +1,10 @@
 //! `GET /events`: the metrics and the readiness of this replica, once a second, as server-sent events. The console reads
 //! them.
 //!
-//! The source is the registry behind `/metrics`, so the two never disagree. It is read only while an operator watches, and
-//! once for all of them: the first whose second is over reads it, the others get the same. After a first event with every
-//! sample follow the differences. An event is made when the connection has room for it: a reader that is slow gets fewer,
-//! and one that stops reading is disconnected by the connection's write time-out.
+//! The source is the registry behind `/metrics`, so the two never disagree. It is read only while an operator watches,
+//! and once for all of them: the first whose second is over reads it, the others get the same reading. The first event
+//! has every sample, each later one the differences. An event is made when the connection has room for it: a reader
+//! that is slow gets fewer, and one that stops reading is disconnected by the connection's write time-out.
 
 mod samples;
 
@@ -38,7 +38,7 @@ use crate::{
 const MAX_VIEWERS: usize = 16;
 /// The time between two events.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// `Retry-After` where as many operators watch as may.
+/// `Retry-After` if the most operators watch already.
 const BUSY: Duration = Duration::from_secs(10);
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// Asks nginx not to hold the events back.

@@ -1,4 +1,4 @@
-//! `POST /reload`: reads the configuration anew and puts it in force, as SIGHUP does, for operators without a shell.
+//! `POST /reload`: reads the configuration again and puts it in force, as SIGHUP does, for operators without a shell.
 
 use std::pin::Pin;
 
@@ -16,8 +16,8 @@ use crate::{
 
 /// The configuration in force, as operators see and replace it.
 pub trait Configuration: Send + Sync {
-    /// Reads the configuration anew and puts in force what can change while the service runs. With any mistake nothing
-    /// changes.
+    /// Reads the configuration again and puts in force what can change while the service runs. If there is any mistake
+    /// nothing changes.
     fn reload(&self) -> PendingReload<'_>;
 
     /// The state, for operators.

@@ -1,4 +1,4 @@
-//! What is logged and traced of a request's route.
+//! The route of a request, as it is logged and traced.
 
 use http::Method;
 
@@ -16,7 +16,7 @@ pub(in crate::http) struct RouteLabel {
 }
 
 impl RouteLabel {
-    /// Of a request whose head can't be read.
+    /// The label of a request whose head can't be read.
     pub(in crate::http) const UNREADABLE: Self = Self {
         known: None,
         method: "(other)",

@@ -226,7 +226,7 @@ where
             let cached = cached.and_then(|cached| Self::parts_to_replace(id, cached));
             let identifier = asked.map(|asked| &asked.identifier);
             let profile = cached.as_ref().and_then(Parts::identity);
-            let is_fenced = self.heed_purges(id, &mut parts, profile, identifier);
+            let is_fenced = self.apply_purges(id, &mut parts, profile, identifier);
             self.drop_fenced(id, &mut parts, asked);
             if parts.held().is_empty() && !is_fenced {
                 return Op::Nop;

@@ -55,7 +55,7 @@ impl Conflicts {
 
 /// What a profile says about the alias of a value that it shows.
 #[derive(Clone, Copy)]
-enum Lesson {
+enum AliasDecision {
     /// Nothing new, or nothing that may be used.
     Nothing,
     /// The alias leads to its contact.
@@ -117,23 +117,23 @@ where
             seen_in: provenance.sequence,
             is_learned: true,
         };
-        let mut lesson = Lesson::Nothing;
+        let mut decision = AliasDecision::Nothing;
         self.aliases.update(self.alias_hasher.of(key), |entry| {
             let cached = entry.as_ref().map(AliasEntry::alias);
             let cached = cached.filter(|cached| self.stands(cached));
-            lesson = self.lesson(&alias, cached.as_ref(), value, is_kept);
-            match (lesson, entry) {
-                (Lesson::Nothing, _) => Op::Nop,
-                (Lesson::Conflict | Lesson::Doubt, _) => {
+            decision = self.decide_alias(&alias, cached.as_ref(), value, is_kept);
+            match (decision, entry) {
+                (AliasDecision::Nothing, _) => Op::Nop,
+                (AliasDecision::Conflict | AliasDecision::Doubt, _) => {
                     self.fences.raise_alias(key, self.clock.tick());
                     Op::Remove
                 }
-                (Lesson::Forget, _) => Op::Remove,
-                (Lesson::Seen, Some(entry)) => Op::Put(AliasEntry {
+                (AliasDecision::Forget, _) => Op::Remove,
+                (AliasDecision::Seen, Some(entry)) => Op::Put(AliasEntry {
                     seen_in: alias.seen_in,
                     ..entry
                 }),
-                (Lesson::Seen | Lesson::Place, _) => {
+                (AliasDecision::Seen | AliasDecision::Place, _) => {
                     let replaces = cached.is_some_and(|cached| cached.id != id);
                     if replaces && provenance.source == FetchSource::Entity {
                         self.fences.alias_resolved(key, self.clock.tick());
@@ -142,32 +142,35 @@ where
                 }
             }
         });
-        match lesson {
-            Lesson::Place => self.negatives.invalidate(key),
-            Lesson::Conflict => self.conflicts.report(key.kind()),
-            Lesson::Nothing | Lesson::Doubt | Lesson::Forget | Lesson::Seen => {}
+        match decision {
+            AliasDecision::Place => self.negatives.invalidate(key),
+            AliasDecision::Conflict => self.conflicts.report(key.kind()),
+            AliasDecision::Nothing
+            | AliasDecision::Doubt
+            | AliasDecision::Forget
+            | AliasDecision::Seen => {}
         }
     }
 
     /// What a profile that shows the value says about its alias, of which this is the cached one.
-    fn lesson(
+    fn decide_alias(
         &self,
         alias: &Alias,
         cached: Option<&Alias>,
         value: &UniqueValue,
         is_kept: bool,
-    ) -> Lesson {
+    ) -> AliasDecision {
         let Alias { id, provenance, .. } = *alias;
         let key = value.key();
         // The contact was not protected when the alias was learned. The alias must go, whatever the fences allow.
         let is_own = |cached: &Alias| cached.id == id && cached.is_learned;
         if !is_kept && cached.is_some_and(is_own) {
-            return Lesson::Forget;
+            return AliasDecision::Forget;
         }
         // Only a purge fences the audiences.
         let is_purged = !self.fences.allows(id, Part::Audiences, provenance.sequence);
         if !self.is_on() || is_purged || provenance.sequence <= self.fences.alias_not_before(key) {
-            return Lesson::Nothing;
+            return AliasDecision::Nothing;
         }
         let by_entity = provenance.source == FetchSource::Entity;
         let is_later = |cached: &Alias| provenance.is_later_than(&cached.provenance);
@@ -181,33 +184,33 @@ where
             // The entity endpoint said so before this contact had the identifier.
             let is_outdated = by_entity && other.is_some_and(is_later);
             return if is_outdated {
-                Lesson::Doubt
+                AliasDecision::Doubt
             } else {
-                Lesson::Nothing
+                AliasDecision::Nothing
             };
         }
         if let Some(other) = other {
             if self.shows(other.id, value) {
-                return Lesson::Conflict;
+                return AliasDecision::Conflict;
             }
             // The entity endpoint said so within the lag, and an overview that began later shows it elsewhere.
             let is_resolved = other.provenance.source == FetchSource::Entity;
             if is_resolved && is_later(other) && outlasts(other) {
-                return Lesson::Doubt;
+                return AliasDecision::Doubt;
             }
         }
         match cached {
-            _ if !is_kept || self.has_later_negative(key, &provenance) => Lesson::Nothing,
-            Some(cached) if outlasts(cached) => Lesson::Nothing,
+            _ if !is_kept || self.has_later_negative(key, &provenance) => AliasDecision::Nothing,
+            Some(cached) if outlasts(cached) => AliasDecision::Nothing,
             // The call that fetched the profile was a look-up by this very identifier.
             Some(cached)
                 if cached.id == id
                     && cached.confirmed
                     && cached.provenance.sequence == provenance.sequence =>
             {
-                Lesson::Seen
+                AliasDecision::Seen
             }
-            _ => Lesson::Place,
+            _ => AliasDecision::Place,
         }
     }
 

@@ -218,7 +218,7 @@ where
         identity: &Identity,
         asked: &Identifier,
     ) {
-        let is_fenced = self.heed_purges(
+        let is_fenced = self.apply_purges(
             id,
             &mut Parts::default(),
             Some((start, identity)),
@@ -264,7 +264,7 @@ where
     /// Removes from `parts`, which were just fetched, those that a purge by identifier forbids. A contact that a
     /// predicate matches gets a fence with that predicate's sequence number; then `true`: cached data of it may be
     /// forbidden now. Called under the record's lock where the parts are to be stored.
-    pub(super) fn heed_purges(
+    pub(super) fn apply_purges(
         &self,
         id: ContactId,
         parts: &mut Parts,
@@ -302,7 +302,7 @@ where
         if !self.purges.is_empty() {
             let cached = cached.and_then(|record| self.parts_of(record));
             let profile = cached.as_ref().and_then(Parts::identity);
-            if self.heed_purges(id, &mut parts, profile, None) {
+            if self.apply_purges(id, &mut parts, profile, None) {
                 self.drop_forbidden(id);
             }
         }

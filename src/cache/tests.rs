@@ -253,7 +253,7 @@ fn confirmed_alias_lives_as_long_as_a_profile() {
 }
 
 #[test]
-fn profile_noted_with_an_alias_lasts_until_it_is_stored_anew() {
+fn profile_noted_with_an_alias_lasts_until_the_alias_is_stored_again() {
     let (cache, _) = cache();
     let alias = email("alva@example.com");
     let held = || cache.alias(alias.key()).expect("an alias");

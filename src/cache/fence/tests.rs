@@ -41,7 +41,7 @@ fn within_the_overviews_lag_only_the_entity_endpoint_fills_an_invalidated_part()
 }
 
 #[test]
-fn lag_of_a_past_invalidation_ends_as_long_after_it_as_of_any_other() {
+fn lag_counts_from_the_change_and_not_from_its_report() {
     let fences = Fences::new(LAG, FLIGHT, 1000);
     let changed = Tick::default() + FLIGHT;
     let second = Duration::from_secs(1);
@@ -189,7 +189,7 @@ fn fence_around_everything_drops_only_the_fences_that_it_covers() {
 
 /// A call that begins in the last moment of the time may end as much later as any other.
 #[test]
-fn time_noted_by_another_replica_is_kept_until_the_calls_within_it_have_ended() {
+fn entity_only_time_is_kept_until_calls_begun_within_it_have_ended() {
     let left = Duration::from_secs(60);
     let parts = PartMap::from_fn(|part| match part {
         Part::Points => left,

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_not_called_lately_are_swept() {
+    fn keys_not_called_recently_are_swept() {
         let mut paces = Paces::new(PACE);
         let mut now = Tick::default();
         for key in 0..100_000_u32 {

@@ -76,7 +76,7 @@ fn learned_alias_has_the_provenance_of_its_profile() {
 }
 
 #[test]
-fn profile_that_is_not_stored_teaches_nothing() {
+fn no_alias_is_learned_from_a_profile_that_is_not_stored() {
     let (cache, _) = cache_that_learns();
     let (early, late) = (cache.begin(), cache.begin());
     store(&cache, contact('1'), late, Overview, B);
@@ -218,7 +218,7 @@ fn learned_alias_ends_with_a_purge_of_its_contact_and_of_its_value() {
 }
 
 #[test]
-fn data_of_another_replica_teaches_too() {
+fn aliases_are_learned_from_data_of_another_replica_too() {
     let (cache, clock) = cache_that_learns();
     let requested = cache.begin();
     clock.advance(MINUTE / 4);
@@ -239,7 +239,7 @@ fn data_of_another_replica_teaches_too() {
 }
 
 #[test]
-fn profile_too_large_to_be_cached_teaches_nothing() {
+fn no_alias_is_learned_from_a_profile_too_large_to_be_cached() {
     let (cache, _) = cache_that_learns();
     let large = Profile {
         first_name: Some(noise(2 << 20).into()),

@@ -17,7 +17,7 @@ fn rendered_response_is_kept_only_with_the_record_it_came_from() {
 }
 
 #[test]
-fn rendered_response_replaces_its_like_or_the_oldest() {
+fn rendered_response_replaces_the_same_kind_or_the_oldest() {
     let (cache, _) = cache();
     let id = contact('1');
     store_profile(&cache, id);
@@ -141,7 +141,7 @@ fn record_under_another_contacts_key_is_dropped() {
 }
 
 #[test]
-fn damaged_record_takes_none_with_it_that_has_replaced_it() {
+fn dropping_a_damaged_record_keeps_the_one_that_replaced_it() {
     let (cache, _) = cache();
     let id = contact('1');
     store_profile(&cache, id);

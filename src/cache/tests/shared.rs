@@ -245,7 +245,7 @@ fn only_what_no_fence_forbids_is_passed_on() {
 }
 
 #[test]
-fn part_is_outdated_from_that_age_on_and_at_the_end_of_its_lifetime() {
+fn part_is_outdated_at_that_age_or_at_its_lifetime() {
     let (cache, clock) = cache();
     store_profile(&cache, contact('1'));
     let outdated = |max_age| {

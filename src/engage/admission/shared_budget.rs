@@ -248,10 +248,10 @@ impl SharedBudget {
     /// wait for the next without success.
     pub(super) fn granted(&mut self, grant: TokenGrant, now: Tick) {
         let is_late = grant.until <= now;
-        let is_in_vain = self.is_awaited && self.wanted > 0 && (grant.tokens == 0 || is_late);
+        let was_refused = self.is_awaited && self.wanted > 0 && (grant.tokens == 0 || is_late);
         let interval = self.own.interval();
         let is_first = matches!(self.contact, Contact::Awaited(_));
-        if self.recovery.is_starved(is_in_vain, interval, now) {
+        if self.recovery.is_starved(was_refused, interval, now) {
             self.failed(now);
         } else if self.contact != Contact::Kept {
             if !is_late && self.recovery.may_lend(now) {

@@ -174,7 +174,7 @@ fn fresh_requests_do_not_push_out_all_misses_of_their_flow() {
 }
 
 #[test]
-fn deferred_calls_come_after_people_and_before_refreshes() {
+fn deferred_calls_come_after_awaited_ones_and_before_refreshes() {
     let mut tickets = Tickets(0);
     let mut queue = WaitQueue::new(100);
     for (name, priority) in [
@@ -226,7 +226,7 @@ fn full_queue_drops_refreshes_then_deferred_calls_before_awaited_ones() {
 }
 
 #[test]
-fn tokens_are_requested_for_people_and_few_others() {
+fn tokens_are_requested_for_awaited_calls_and_few_others() {
     let mut tickets = Tickets(0);
     let mut queue = WaitQueue::new(100);
     assert_eq!(queue.token_demand(), 0);
@@ -243,7 +243,7 @@ fn tokens_are_requested_for_people_and_few_others() {
 }
 
 #[test]
-fn person_who_joins_a_deferred_call_raises_it_and_waits_in_full() {
+fn awaited_request_raises_the_deferred_call_it_joins_and_waits_in_full() {
     let mut tickets = Tickets(0);
     let mut queue = WaitQueue::new(100);
     let later = Tick::default() + std::time::Duration::from_secs(1);

@@ -76,9 +76,9 @@ impl Recovery {
         may
     }
 
-    /// Whether calls have waited for tokens for too long. `in_vain`: the last reply had none for those that wait.
-    pub(super) fn is_starved(&mut self, in_vain: bool, interval: Duration, now: Tick) -> bool {
-        if !in_vain {
+    /// Whether calls have waited for tokens for too long. `was_refused`: the last reply had none for those that wait.
+    pub(super) fn is_starved(&mut self, was_refused: bool, interval: Duration, now: Tick) -> bool {
+        if !was_refused {
             self.starved_since = None;
             return false;
         }

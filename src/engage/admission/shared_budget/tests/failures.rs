@@ -84,7 +84,7 @@ impl Course {
 }
 
 #[test]
-fn replica_that_starts_makes_no_call_before_the_first_reply_or_its_time() {
+fn starting_replica_makes_no_call_before_a_reply_or_the_time_limit() {
     let at = |millis| Tick::default() + Duration::from_millis(millis);
     let starts = || SharedBudget::new(50.0, 10, 1, Tick::default());
     let mut alone = starts();

@@ -19,7 +19,7 @@ pub(in crate::http) struct Problem<'a> {
     title: &'a str,
     /// The status of the response.
     status: u16,
-    /// For people.
+    /// A text for people: programs use `code`.
     detail: &'a str,
     /// For programs.
     code: &'a str,

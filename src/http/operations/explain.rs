@@ -93,7 +93,7 @@ struct ContactJson {
     rendered: usize,
     /// Its aliases.
     names: Vec<AliasJson>,
-    /// Of its parts.
+    /// The fences of its parts.
     fences: Vec<FenceJson>,
 }
 

@@ -86,7 +86,7 @@ pub(super) struct ReadinessJson {
     webhooks: WebhooksJson,
     /// `null` without `redis.url`.
     shared_tier: Option<SharedTierJson>,
-    /// Settings that are valid and seldom intended.
+    /// Settings that are valid and rarely intended.
     warnings: Vec<String>,
     /// The last reload of the configuration.
     reload: ReloadStatus,
@@ -144,7 +144,7 @@ struct SharedTierJson {
 struct RoundTripJson {
     /// The last one.
     last: f64,
-    /// Of those before, too.
+    /// The exponential average of round trips.
     average: f64,
 }
 

@@ -41,7 +41,7 @@ pub struct Reloaded {
 /// The state of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigurationStatus {
-    /// Settings that are valid and seldom intended.
+    /// Settings that are valid and rarely intended.
     pub warnings: Vec<String>,
     /// The last reload.
     pub reload: ReloadStatus,

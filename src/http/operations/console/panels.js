@@ -239,7 +239,7 @@ export function showClients(table, metrics, now) {
   });
   fillTable(
     table,
-    "Clients, with requests a second by what became of them",
+    "Clients, with requests a second by outcome",
     columns,
     rows,
     "This replica does not count clients.",

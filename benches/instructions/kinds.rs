@@ -97,10 +97,7 @@ pub(crate) async fn all(service: &Service) -> Result<Vec<Kind>, Failure> {
             )
             .await?,
         ),
-        (
-            "unknown contact, remembered",
-            ask(unknown, "404", "").await?,
-        ),
+        ("unknown contact, cached", ask(unknown, "404", "").await?),
         (
             "no such key",
             ask(

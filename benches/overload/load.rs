@@ -17,7 +17,7 @@ use crate::{
     settings::{KNOWN, Settings},
 };
 
-/// How much longer a caller waits than the service does.
+/// The caller's time-out, which is longer than the service's.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// One request and its result.
@@ -33,8 +33,8 @@ pub(crate) struct Sample {
     pub(crate) status: u16,
     /// Whether the response came from memory.
     pub(crate) is_hit: bool,
-    /// Whether the response was stale because Engage failed.
-    pub(crate) is_stand_in: bool,
+    /// Whether the response was stale because Engage failed or was slow.
+    pub(crate) is_stale_fallback: bool,
 }
 
 /// Sends the requests and gathers the samples.
@@ -97,7 +97,11 @@ impl Load {
             let due = self.clock.now().tick;
             let sample = self.ask(index, due).await;
             if sample.status != 200 {
-                return Err(format!("a known contact was answered {}", sample.status).into());
+                return Err(format!(
+                    "the request for a known contact was answered with {}",
+                    sample.status
+                )
+                .into());
             }
             self.clock
                 .sleep_until(due + Duration::from_millis(60))
@@ -156,14 +160,14 @@ impl Load {
                 latency: Duration::ZERO,
                 status: 0,
                 is_hit: false,
-                is_stand_in: false,
+                is_stale_fallback: false,
             };
             if let Ok(response) = request.send().await {
                 let status = response.headers().get("cache-status");
                 let cache = status.and_then(|status| status.to_str().ok());
                 let says = |word: &str| cache.is_some_and(|cache| cache.contains(word));
                 sample.is_hit = says("; hit");
-                sample.is_stand_in = says("detail=stale-if-");
+                sample.is_stale_fallback = says("detail=stale-if-");
                 let status = response.status().as_u16();
                 if response.bytes().await.is_ok() {
                     sample.status = status;

@@ -22,14 +22,14 @@ use engage_simulator::{Endpoint, Fault, Latency, Simulator};
 use self::{
     child::Child,
     load::Load,
-    phase::{AFTERWARDS, HEALING, Stage, share_of_new},
+    phase::{AFTERWARDS, RECOVERY_LIMIT, Stage, share_of_new},
     report::Report,
     settings::Settings,
 };
 
-/// Engage's response time when it is well, and when it is slow.
-const GOOD: Duration = Duration::from_millis(40);
-const BAD: Duration = Duration::from_secs(2);
+/// Engage's response time when it is healthy, and when it is slow.
+const HEALTHY_LATENCY: Duration = Duration::from_millis(40);
+const SLOW_LATENCY: Duration = Duration::from_secs(2);
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Ok(report) => (report.to_string(), report.broken().is_empty()),
         Err(error) => (format!("the run failed: {error}\n"), false),
     };
-    // A closed output is no failure.
+    // The run does not fail because its output is closed.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if is_good {
         ExitCode::SUCCESS
@@ -58,10 +58,10 @@ async fn run() -> Result<Report, Failure> {
     let settings = Settings::read()?;
     let clock = Clock::system();
     let engage = Simulator::builder()
-        .contacts(settings.contacts(HEALING + AFTERWARDS))
+        .contacts(settings.contacts(RECOVERY_LIMIT + AFTERWARDS))
         .start()
         .await?;
-    engage.latency(Endpoint::All, Latency::Fixed(GOOD));
+    engage.latency(Endpoint::All, Latency::Fixed(HEALTHY_LATENCY));
     let child = Child::serve(&engage.base_url())?;
     let mut load = Load::new(&settings, child.address(), engage.contact_ids(), clock)?;
     load.warm_up().await?;
@@ -70,7 +70,7 @@ async fn run() -> Result<Report, Failure> {
     let mut stage = Stage::new(&engage, &child, load).await?;
 
     let quiet = stage.play("quiet", settings.quiet).await?;
-    engage.latency(Endpoint::All, Latency::Fixed(BAD));
+    engage.latency(Endpoint::All, Latency::Fixed(SLOW_LATENCY));
     let slow = stage.play("slow", settings.slow).await?;
     engage.fault(Endpoint::All, Fault::Hang);
     let hang = stage.play("hang", settings.hang).await?;
@@ -79,16 +79,16 @@ async fn run() -> Result<Report, Failure> {
         .look(|samples| share_of_new(samples, |sample| quiet.holds(sample)));
     let usual = usual.unwrap_or_default();
     engage.clear_faults();
-    engage.latency(Endpoint::All, Latency::Fixed(GOOD));
-    let healed = stage.play_until_recovered("healed", usual).await?;
+    engage.latency(Endpoint::All, Latency::Fixed(HEALTHY_LATENCY));
+    let recovered = stage.play_until_recovered("recovered", usual).await?;
 
     Ok(Report {
         settings,
-        phases: vec![quiet, slow, hang, healed],
+        phases: vec![quiet, slow, hang, recovered],
         samples: stage.load.look(<[_]>::to_vec),
         calls: Report::times(&engage.log()),
         resident_at_first,
-        late: stage.late(),
+        late: stage.longest_delay(),
         usual,
     })
 }

@@ -22,7 +22,7 @@ use crate::{
 /// Every response has arrived after this many seconds: the service keeps no caller waiting for more than 2.5 s.
 const SETTLED: u64 = 4;
 /// The longest wait for recovery, and how long the load continues after it, in seconds.
-pub(crate) const HEALING: u64 = 60;
+pub(crate) const RECOVERY_LIMIT: u64 = 60;
 pub(crate) const AFTERWARDS: u64 = 15;
 /// Recovery: the share of new contacts answered is at least this fraction of the usual share.
 const RECOVERED: f64 = 0.95;
@@ -96,7 +96,7 @@ impl<'a> Stage<'a> {
     }
 
     /// The longest scheduling delay of this process.
-    pub(crate) fn late(&self) -> Duration {
+    pub(crate) fn longest_delay(&self) -> Duration {
         Duration::from_nanos(self.late.load(Ordering::Relaxed))
     }
 
@@ -119,7 +119,7 @@ impl<'a> Stage<'a> {
     ) -> Result<Phase, Failure> {
         let began = self.now();
         let mut afterwards = 0;
-        for second in 1..=HEALING + AFTERWARDS {
+        for second in 1..=RECOVERY_LIMIT + AFTERWARDS {
             self.load.send(1).await?;
             let settled = second.saturating_sub(SETTLED);
             let has_recovered = self

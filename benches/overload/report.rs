@@ -79,7 +79,7 @@ impl Report {
             .iter()
             .copied()
             .filter(|sample| sample.is_hit)
-            .partition(|sample| sample.is_stand_in);
+            .partition(|sample| sample.is_stale_fallback);
         let answered: Vec<Sample> = new.iter().copied().filter(|s| s.status == 200).collect();
         let refused: Vec<Sample> = new.iter().copied().filter(|s| s.status != 200).collect();
         let [from, until] = phase.times;
@@ -120,7 +120,7 @@ impl Report {
 
     fn hits_p99(&self, phase: &Phase) -> f64 {
         let hits = self.of(phase, |sample| {
-            !sample.is_new && sample.is_hit && !sample.is_stand_in
+            !sample.is_new && sample.is_hit && !sample.is_stale_fallback
         });
         percentile(&sorted(&hits), 0.99)
     }
@@ -155,11 +155,11 @@ impl Report {
     }
 
     fn healing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(healed) = self.phases.last() else {
+        let Some(last) = self.phases.last() else {
             return Ok(());
         };
-        let start = healed.ticks[0];
-        let answered = self.of(healed, |sample| sample.is_new && sample.status == 200);
+        let start = last.ticks[0];
+        let answered = self.of(last, |sample| sample.is_new && sample.status == 200);
         let first = answered
             .iter()
             .map(|sample| (sample.due + sample.latency).since(start))
@@ -167,7 +167,7 @@ impl Report {
         let first = first.map_or("never".to_owned(), |first| {
             format!("{:.1} s", first.as_secs_f64())
         });
-        let length = healed.ticks[1].since(start).as_secs();
+        let length = last.ticks[1].since(start).as_secs();
         let again = recovered(&self.samples, start, self.usual, length);
         let again = again.map_or("never".to_owned(), |second| format!("{second} s"));
         writeln!(

@@ -1,6 +1,6 @@
 //! The data of the five parts. Immutable once parsed; everything that a tenant may leave out is optional.
-//! [`Debug`](fmt::Debug) output contains no personal values. The serde implementations are for storing in memory, not
-//! for responses.
+//! [`Debug`](fmt::Debug) output contains no personal values. The serde implementations are for the cache, in memory and
+//! in the shared tier, not for responses.
 
 mod offer;
 mod profile;

@@ -98,7 +98,7 @@ pub(super) async fn serve_connection<S>(
             let (request, persistence) = unread_body::track(request, &context);
             let service = &context.service;
             let mut response = service.respond(request, context.peer, admission).await;
-            unread_body::settle(&mut response, persistence.as_ref(), &context, limits);
+            unread_body::handle_remainder(&mut response, persistence.as_ref(), &context, limits);
             let connection = context;
             Ok::<_, Infallible>(response.map(|body| TrackedBody { body, connection }))
         }

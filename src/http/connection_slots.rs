@@ -27,8 +27,9 @@ pub const PROBE_CONNECTIONS: usize = 16;
 /// The length of a tick, the resolution of idle times.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// Up to this many connections are searched whenever an idle one is wanted; more than that are searched once a tick.
-const FEW: usize = 1024;
+/// Up to this many connections are searched whenever an idle one is wanted; with more, a search that found none is not
+/// repeated within the same tick.
+const SEARCHED_EVERY_TIME: usize = 1024;
 
 /// It counts against the limit.
 const ADMITTED: u8 = 0;
@@ -266,7 +267,7 @@ impl SlotTable {
                     return Some(Arc::clone(slot));
                 }
             }
-            if self.all.len() > FEW && self.none_idle_at == Some(now) {
+            if self.all.len() > SEARCHED_EVERY_TIME && self.none_idle_at == Some(now) {
                 return None;
             }
             let idle = self.all.iter().filter_map(|(id, slot)| {
@@ -301,7 +302,8 @@ impl ConnectionPermit {
         self.slot.is_in_reserve()
     }
 
-    /// Whether requests may be served on the connection, perhaps because a slot has become free since.
+    /// Whether requests may be served on the connection; admits a connection of the reserve if a slot is free or can be
+    /// freed.
     pub(super) fn is_admitted(&self) -> bool {
         if !self.is_in_reserve() {
             return true;
@@ -316,7 +318,8 @@ impl ConnectionPermit {
         is_admitted
     }
 
-    /// Called after the signal to evict: whether the connection closes. If not, because it is busy again, it stays.
+    /// Called after the signal to evict; returns whether the connection closes. If not, because it is busy again, it
+    /// stays.
     pub(super) fn finish_eviction(&self) -> bool {
         let closes = self.slot.state.is_closing_or_stays();
         if closes {

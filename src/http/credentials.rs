@@ -1,6 +1,6 @@
 //! The credentials that requests are checked against, as one value that a reload replaces as a whole: clients' keys and
-//! the token issuer, the secrets of webhooks, the operators' token and hosts. A request is checked, to its end, against
-//! those that are in force when it arrives.
+//! the token issuer, the secrets of webhooks, the operators' token and hosts. A request is checked against the
+//! credentials that are in force when it arrives, even if they are replaced while it runs.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::{config, webhook::WebhookReader};
 pub struct Credentials {
     /// Clients' keys and the token issuer.
     pub authenticator: Authenticator,
-    /// Verifies webhooks; `None` without secrets, when none is accepted.
+    /// Verifies webhooks; `None` if no secret is configured, in which case no webhook is accepted.
     pub webhooks: Option<WebhookReader>,
     /// What requests to the operations listener must show.
     pub operators: OperatorRules,

@@ -14,7 +14,7 @@ use crate::{clock::Tick, rate::Bucket};
 
 /// The relation of the sending page to this origin (Fetch Metadata Request Headers, 2.3).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// The rate a second and the burst in which refusals are logged; all are counted.
+/// The rate per second and the burst up to which refusals are logged; all refusals are counted.
 const LOGGED: (f64, u32) = (1.0, 10);
 
 /// The hosts and origins that are accepted.

@@ -179,7 +179,7 @@ impl HeaderSink for RawHead {
 /// The fields that are the same on every response of a listener.
 pub(super) struct FixedFields {
     fields: [(HeaderName, HeaderValue); 5],
-    /// The same as they are sent.
+    /// The same fields as text, in the form in which they are sent.
     lines: Box<str>,
 }
 

@@ -1,6 +1,7 @@
-//! Request bodies that a handler does not read to their end. The unread remainder decides how the connection goes on,
-//! whatever the route: a small remainder of known length is read after the response, and the connection is kept. Any
-//! other makes the response say `Connection: close`, and is discarded by [`lingering_close`](super::lingering_close).
+//! Request bodies that a handler does not read to their end. The unread remainder decides whether the connection is
+//! kept, whatever the route: a small remainder of known length is read after the response, and the connection is kept.
+//! Any other makes the response say `Connection: close`, and is discarded by
+//! [`lingering_close`](super::lingering_close).
 
 use std::{
     pin::Pin,
@@ -141,7 +142,8 @@ impl Persistence {
             .size_hint()
             .exact()
             .is_some_and(|size| size <= limits.max_body);
-        // A peer that got a refusal instead of a 100 may send the body or the next request: which is ambiguous.
+        // A peer that received a refusal instead of a 100 may send the body or the next request, and the two can't be
+        // told apart.
         let is_certain = is_begun || !self.expects_continue;
         let took = connection.service.clock.tick().since(self.arrived);
         let time = limits.body_timeout.saturating_sub(took);
@@ -150,8 +152,8 @@ impl Persistence {
     }
 }
 
-/// Decides how the connection goes on after the response, if the request had a body.
-pub(super) fn settle(
+/// Decides whether the connection is kept after the response, if the request had a body.
+pub(super) fn handle_remainder(
     response: &mut Response<Body>,
     persistence: Option<&Persistence>,
     connection: &Arc<ConnectionContext>,

@@ -4,7 +4,7 @@
 //!
 //! A delivery can only invalidate. A repeated one has no effect: applying it again would be safe, but a replayed
 //! recording could keep a contact out of the cache. Replicas that share a tier remember each other's deliveries there;
-//! one that can't be announced to them is refused, so that the sender repeats it.
+//! a delivery that can't be announced to the other replicas is refused, so that the sender repeats it.
 
 mod bodies;
 mod recent_ids;
@@ -62,7 +62,7 @@ pub struct WebhookReceiver {
     /// A message that is not accepted is sent again, and must be counted once.
     missed: Mutex<RecentIds>,
     logged: Mutex<HashMap<Missed, Tick>>,
-    /// The deliveries, by event and outcome: known events, never text of a sender's.
+    /// The deliveries by event and outcome; the event is one of a fixed set of names, never text from the sender.
     deliveries: Counters,
 }
 
@@ -71,7 +71,7 @@ type Missed = (&'static str, &'static str);
 
 /// Why a genuine delivery was not accepted.
 enum Refused {
-    /// It could not be read: the reason, and what is answered.
+    /// It could not be read: the reason, and the response.
     Unread(&'static str, ApiError),
     /// It took effect here, and may not have reached the other replicas.
     NotShared,

@@ -36,7 +36,7 @@ impl Inner {
         start: FetchStart,
         fill: SharedFill<'_>,
     ) -> Overtaken {
-        let link = match self.place_of(Operation::Store, &lease) {
+        let link = match self.link_of(Operation::Store, &lease) {
             Ok(link) => link,
             Err(overtaken) => return overtaken,
         };
@@ -52,14 +52,15 @@ impl Inner {
         match call.await {
             Ok(reply) => self.stored(reply),
             Err(Fault::Epoch) => Overtaken::ALL,
-            // Memory may keep it: the stream says what overtook it, or memory is distrusted.
+            // Memory may keep the fill: the stream announces any invalidation that overtook it, and without the stream
+            // memory is distrusted.
             Err(_) => Overtaken::default(),
         }
     }
 
     /// See [`SharedTier::release`](super::SharedTier::release).
     pub(super) async fn release(&self, lease: SharedLease) {
-        if let Ok(link) = self.place_of(Operation::Release, &lease) {
+        if let Ok(link) = self.link_of(Operation::Release, &lease) {
             self.release_at(&link, &lease).await;
         }
     }
@@ -78,9 +79,9 @@ impl Inner {
         }
     }
 
-    /// The link in whose epoch the lease is valid. If there is none, what was overtaken of its fill: everything if its
-    /// epoch is known to have ended, else nothing.
-    fn place_of(&self, operation: Operation, lease: &SharedLease) -> Result<Link, Overtaken> {
+    /// The link in whose epoch the lease is valid. If there is none, returns which data of the fill memory must not
+    /// keep: all of it if the lease's epoch is known to have ended, else none.
+    fn link_of(&self, operation: Operation, lease: &SharedLease) -> Result<Link, Overtaken> {
         let overtaken = match self.guard.condition() {
             Condition::Usable(link) if link.epoch.id == lease.epoch => return Ok(link),
             Condition::EpochEnded(_) => Overtaken::ALL,
@@ -116,7 +117,7 @@ impl Inner {
         }
     }
 
-    /// What to store. `None` where that is nothing.
+    /// What to store. `None` if there is nothing to store.
     fn store_command(
         &self,
         epoch: &Epoch,
@@ -124,7 +125,8 @@ impl Inner {
         start: FetchStart,
         fill: SharedFill<'_>,
     ) -> Option<StoreCommand> {
-        // Or earlier: the lease was granted before it was received.
+        // This may be earlier than the request, because the server's time was read at the grant, before this replica
+        // received it.
         let requested_at = lease.granted_at.at(start.now.tick);
         let mut command = StoreCommand {
             subject: lease.subject,

@@ -33,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Lifetime of an idle connection. It is shorter than what collectors and balancers allow, so that no message is sent
 /// on a connection that is being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the end of the service waits for the last spans.
+/// How long the shutdown waits for the last spans.
 pub const FLUSH: Duration = Duration::from_secs(1);
 /// The longest response that is read, in bytes; a longer one is taken as success.
 const MAX_RESPONSE: usize = 64 * 1024;

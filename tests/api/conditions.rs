@@ -9,7 +9,7 @@ fn query() -> String {
     format!("contactId={}", ALVA.id)
 }
 
-/// The same look-up by `GET` or `POST`, by a client with the storefront view, which the fast path may answer.
+/// The same look-up as `GET`, which the fast path may answer, or as `POST`; the client has the storefront view.
 fn ask(app: &TestApp, method: &Method) -> RequestBuilder {
     if *method == Method::POST {
         app.post(READER)

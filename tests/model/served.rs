@@ -24,7 +24,7 @@ use crate::{
 pub(crate) struct ServedPart {
     pub(crate) contact: usize,
     pub(crate) part: Part,
-    /// Several, if its pages were read at different times.
+    /// One version for each checked item: vouchers have several, because their pages may be read at different times.
     pub(crate) versions: Vec<Change>,
     pub(crate) requested_at: Tick,
     pub(crate) sequence: Sequence,
@@ -105,7 +105,8 @@ fn read(part: Part, text: &str) -> Option<(usize, Change)> {
     }
 }
 
-/// P3 and P8 in the bytes: they contain what the record contains, of the same contact.
+/// Checks the rendered bytes: they are about the same contact (P1), and contain the same versions (P3) and the same
+/// `degraded` list (P2) as the record.
 pub(crate) fn check_rendered(found: &Found, served: &[ServedPart], body: &[u8]) -> CheckResult {
     let body: Value = serde_json::from_slice(body)
         .map_err(|error| TestCaseError::fail(format!("broken promise P1: no JSON: {error}")))?;

@@ -27,7 +27,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl RedisServer {
-    /// A server with these options of the command line, which stores nothing.
+    /// A server with these command-line options, which persists nothing to disk.
     pub(crate) fn start(options: &[&str]) -> Self {
         let port = free_port();
         let text = port.to_string();
@@ -84,7 +84,7 @@ impl RedisServer {
         self.port
     }
 
-    /// Ends it like a crash.
+    /// Kills the process, as in a crash.
     pub(crate) fn crash(&mut self) {
         self.process.kill().expect("a process");
         self.process.wait().expect("a process");

@@ -104,7 +104,8 @@ impl Backend for Tampered {
     }
 }
 
-/// A replica that receives changed replies, and one that has stored contacts 1 and 2, each by an alias.
+/// Returns a replica that has stored contacts 1 and 2, each under an alias, and a second one whose replies to fetches
+/// are changed.
 async fn replicas(
     bench: &Bench,
     change: impl FnMut(&mut FetchReply) + Send + 'static,
@@ -167,7 +168,7 @@ async fn changed_value_is_a_miss_and_is_replaced() {
 }
 
 #[tokio::test]
-async fn changed_age_lifetime_or_time_is_noticed() {
+async fn changed_lifetime_or_request_time_is_detected() {
     let changes: [fn(&mut StoredValue); 2] = [
         |value| value.lifetime *= 2,
         |value| value.requested_at.0 += 1000,
@@ -240,7 +241,7 @@ async fn alias_with_another_contacts_name_is_a_mismatch() {
 }
 
 #[tokio::test]
-async fn reply_without_what_it_promises_is_a_miss() {
+async fn reply_with_missing_values_is_a_miss() {
     let bench = Bench::new();
     let (_one, other) = replicas(&bench, |reply| {
         reply.alias = None;
@@ -253,7 +254,7 @@ async fn reply_without_what_it_promises_is_a_miss() {
 }
 
 #[tokio::test]
-async fn value_older_than_time_itself_is_not_read() {
+async fn value_older_than_the_clock_reaches_is_a_miss() {
     let bench = Bench::new();
     let (_one, other) = replicas(&bench, |reply| {
         for part in BOTH.iter() {

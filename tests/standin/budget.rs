@@ -121,7 +121,8 @@ impl Bucket {
         (granted, wait.max(pause).max(1))
     }
 
-    /// Forgets replicas that were last seen long ago, and times in the future, which exist if the clock was set back.
+    /// Drops replicas that were last seen long ago, and corrects times that are too far in the future, which occur if
+    /// the clock was set back.
     fn forget(&mut self, now: u64) {
         self.members
             .retain(|_, member| now < member.seen + millis(SHARE_MEMORY));
@@ -146,7 +147,7 @@ impl Bucket {
         self.counted = self.counted.max(now);
     }
 
-    /// The number of shares of which the budget consists.
+    /// The number of shares into which the budget is divided.
     fn shares(&self, members: usize, now: u64) -> u32 {
         let members = u32::try_from(members).expect("few replicas").max(1);
         if now < self.began + millis(SHARE_MEMORY) {

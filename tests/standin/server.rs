@@ -259,7 +259,7 @@ impl Server {
     }
 
     /// Drops the keys whose TTL has passed, if that is due. Until then they are counted but have no effect, because
-    /// their contents have ended too.
+    /// their contents have expired too.
     pub(super) fn drop_ended(&mut self, now: u64) {
         if self.drops_every > 0 {
             if now < self.next_drop {

@@ -39,12 +39,12 @@ pub(crate) async fn three(
     address: SocketAddr,
     number: usize,
 ) -> Result<Bursts, Failure> {
-    scene.engage_takes(DELAY).await?;
+    scene.set_engage_delay(DELAY).await?;
     let cold = one(scene, address, number).await?;
     let cached = one(scene, address, number).await?;
     sleep_until(Instant::now() + UNTIL_EXPIRED).await;
     let expired = one(scene, address, number).await?;
-    scene.engage_takes(Duration::ZERO).await?;
+    scene.set_engage_delay(Duration::ZERO).await?;
     Ok(Bursts {
         cold,
         cached,
@@ -83,7 +83,7 @@ pub(crate) async fn one(
     // A refresh may still be under way.
     sleep_until(Instant::now() + 2 * DELAY).await;
     Ok(Burst {
-        calls: scene.engage_takes(DELAY).await?,
+        calls: scene.set_engage_delay(DELAY).await?,
         median: waits[CALLERS / 2],
         p99: waits[CALLERS * 99 / 100],
     })

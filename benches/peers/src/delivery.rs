@@ -1,4 +1,4 @@
-//! Word of a change, as Engage sends it through Svix: a signed delivery.
+//! A signed webhook delivery that reports a change, as Engage sends it through Svix.
 
 use std::time::UNIX_EPOCH;
 
@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{Failure, contacts::contact_id};
 
-/// The signing key, in base64 as the configuration has it after `whsec_`.
+/// The signing key in base64, as it follows `whsec_` in the configuration.
 pub(crate) const SECRET: &str = "YmVuY2gtd2ViaG9vay1zZWNyZXQtMzItYnl0ZXMtbG9uZw==";
 
 /// Signs deliveries, each with an id of its own.
@@ -24,7 +24,7 @@ impl Deliveries {
         })
     }
 
-    /// The request that tells of a contact's change.
+    /// The request that reports a change of this contact.
     pub(crate) fn of(&mut self, number: usize) -> Result<Vec<u8>, Failure> {
         self.sent += 1;
         let now = now()?;

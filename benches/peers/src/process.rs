@@ -72,7 +72,7 @@ impl Server {
                 return Ok(self);
             }
             if let Some(status) = self.child.try_wait()? {
-                return Err(format!("a server ended at its start, {status}").into());
+                return Err(format!("a server exited during start-up, {status}").into());
             }
             if started.elapsed() > LONGEST_START {
                 return Err(format!("no server listens on {}", self.address).into());

@@ -7,7 +7,7 @@ use crate::{
     Failure,
     background::Background,
     process::Server,
-    wrk::{Load, Questions, Slice, ask},
+    wrk::{Load, RequestFiles, Slice, ask},
 };
 
 /// How often and how long each server is measured.
@@ -91,7 +91,7 @@ impl Row {
 pub(crate) async fn play(
     contenders: &[Contender<'_>],
     pace: Pace,
-    questions: &Questions,
+    questions: &RequestFiles,
 ) -> Result<Vec<Row>, Failure> {
     let rows = contenders.iter().map(|contender| Row {
         name: contender.name,

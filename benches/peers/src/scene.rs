@@ -15,7 +15,7 @@ use crate::{
     peers::{LOADING, MEASURED, own},
     process::Server,
     service::{Service, Start},
-    wrk::{Questions, write_order},
+    wrk::{RequestFiles, write_order},
 };
 
 /// How many contacts are requested again and again.
@@ -33,7 +33,7 @@ pub(crate) struct Scene {
     pub(crate) engage: Server,
     /// The recorded responses of the service, for the twin and the origin.
     pub(crate) bodies: PathBuf,
-    pub(crate) questions: Questions,
+    pub(crate) questions: RequestFiles,
 }
 
 impl Scene {
@@ -41,7 +41,7 @@ impl Scene {
         let bodies = scratch.join("bodies");
         Ok(Self {
             engage: own("engage", LOADING, &bodies, scratch).await?,
-            questions: Questions {
+            questions: RequestFiles {
                 file: scratch.join("questions"),
                 order: scratch.join("order"),
             },
@@ -110,7 +110,7 @@ impl Scene {
     }
 
     /// Sets Engage's response time, and returns the number of calls since it was last set.
-    pub(crate) async fn engage_takes(&self, delay: Duration) -> Result<u64, Failure> {
+    pub(crate) async fn set_engage_delay(&self, delay: Duration) -> Result<u64, Failure> {
         let mut caller = Caller::connect(self.engage.address).await?;
         let path = format!("/delay/{}", delay.as_millis());
         let reply = caller.ask(&get(&path, "")).await?.expect(200)?;

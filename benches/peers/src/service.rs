@@ -1,5 +1,5 @@
-//! The measured service: the release binary as in production, with a client that has a key and a rate, an alias index,
-//! metrics and the log. Look-ups in the shop's view are not audited; each one in the full view is.
+//! The measured service: the release binary as in production, with an alias index, metrics, the log, and one client
+//! that has a key and a rate limit. Look-ups in the shop's view are not audited; each one in the full view is.
 
 use std::{net::SocketAddr, path::Path};
 

@@ -115,9 +115,9 @@ async fn from_memory(
         });
     }
     let before = origin.cpu();
-    scene.engage_takes(Duration::ZERO).await?;
+    scene.set_engage_delay(Duration::ZERO).await?;
     let rows = play(&contenders, settings.pace, &scene.questions).await?;
-    let calls = scene.engage_takes(Duration::ZERO).await?;
+    let calls = scene.set_engage_delay(Duration::ZERO).await?;
     let passed_on = origin.cpu().since(before);
     if passed_on.user + passed_on.kernel > IDLE_MICROS {
         return Err("a peer's hits were none: its origin was asked".into());
@@ -148,9 +148,9 @@ async fn misses(settings: &Settings, scene: &Scene) -> Result<Vec<Row>, Failure>
         Contender::new("nginx", &nginx, load),
         Contender::new("Varnish", &varnish, load),
     ];
-    scene.engage_takes(Duration::ZERO).await?;
+    scene.set_engage_delay(Duration::ZERO).await?;
     let rows = play(&contenders, settings.pace, &scene.questions).await?;
-    let calls = scene.engage_takes(Duration::ZERO).await?;
+    let calls = scene.set_engage_delay(Duration::ZERO).await?;
     let asked: u64 = rows.iter().map(Row::requests).sum();
     if calls < asked {
         return Err(format!("misses were none: {asked} questions, {calls} calls").into());
@@ -199,10 +199,10 @@ async fn bursts(settings: &Settings, scene: &Scene, report: &mut Report) -> Resu
             ("nginx, cold", &nginx),
             ("Varnish, cold", &varnish),
         ] {
-            scene.engage_takes(burst::DELAY).await?;
+            scene.set_engage_delay(burst::DELAY).await?;
             report.burst(name, burst::one(scene, peer.address, number).await?);
         }
     }
-    scene.engage_takes(Duration::ZERO).await?;
+    scene.set_engage_delay(Duration::ZERO).await?;
     Ok(())
 }

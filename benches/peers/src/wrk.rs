@@ -14,7 +14,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/load.lua");
 
 /// The requests, and their order.
 #[derive(Clone)]
-pub(crate) struct Questions {
+pub(crate) struct RequestFiles {
     pub(crate) file: PathBuf,
     pub(crate) order: PathBuf,
 }
@@ -55,7 +55,7 @@ impl<'a> Load<'a> {
 pub(crate) async fn ask(
     server: &Server,
     load: Load<'_>,
-    questions: &Questions,
+    questions: &RequestFiles,
 ) -> Result<Slice, Failure> {
     let before = server.cpu();
     let mut command = Command::new("taskset");
@@ -86,11 +86,11 @@ pub(crate) async fn ask(
     };
     if requests == 0 || failures + statuses > 0 {
         let what =
-            format!("{requests} answers, {failures} failures, {statuses} with an error's status");
+            format!("{requests} responses, {failures} failures, {statuses} with an error status");
         return Err(format!("{} was asked without success: {what}", load.kind).into());
     }
     if load.kind == "not-modified" && bytes > requests * LARGEST_HEAD {
-        return Err("it is answered with bodies, not with 304".into());
+        return Err("the server responds with bodies, not with 304".into());
     }
     Ok(Slice {
         requests,
@@ -103,7 +103,7 @@ pub(crate) async fn ask(
 
 /// Writes the order in which contacts are requested: the first most often, the second half as often (Zipf).
 pub(crate) fn write_order(file: &PathBuf, contacts: usize) -> Result<(), Failure> {
-    const ASKED: usize = 100_000;
+    const ORDER_LENGTH: usize = 100_000;
     let mut sum = 0.0;
     let weights = (1..=contacts).map(|rank| {
         sum += 1.0 / f64::from(u32::try_from(rank).unwrap_or(u32::MAX));
@@ -114,7 +114,7 @@ pub(crate) fn write_order(file: &PathBuf, contacts: usize) -> Result<(), Failure
     let mut rng = fastrand::Rng::with_seed(7);
     let mut numbers: Vec<usize> = (1..=contacts).collect();
     rng.shuffle(&mut numbers);
-    let lines = (0..ASKED).map(|_| {
+    let lines = (0..ORDER_LENGTH).map(|_| {
         let drawn = rng.f64() * sum;
         let rank = weights.partition_point(|weight| *weight <= drawn);
         format!("{}\n", numbers[rank.min(contacts - 1)])

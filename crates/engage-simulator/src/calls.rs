@@ -138,7 +138,7 @@ impl Calls {
         self.lock().max_in_flight
     }
 
-    /// Forgets everything but the calls in flight.
+    /// Forgets everything but the number of calls in flight.
     pub(crate) fn reset(&self) {
         let mut log = self.lock();
         log.first += log.calls.len() as u64;

@@ -23,7 +23,7 @@ pub(crate) struct Contact {
     pub(crate) purchases: Json,
     /// Fields that a later release of Engage adds to the overview and to the contact.
     pub(crate) extra: Vec<(String, Json)>,
-    /// Further identifiers that lead to the contact, as could happen by a collation or a lagging index of Engage.
+    /// Further identifiers that lead to the contact, as a collation or a lagging index of Engage could cause.
     pub(crate) also_found_by: Vec<Identifier>,
 }
 

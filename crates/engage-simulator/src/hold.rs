@@ -27,7 +27,7 @@ pub(crate) struct Barrier {
 }
 
 impl Hold {
-    /// Releases all calls, also future ones.
+    /// Releases all calls, including future ones.
     pub fn release(&self) {
         self.0.permits.close();
     }
@@ -60,7 +60,7 @@ impl Barrier {
     }
 }
 
-/// Decrements the number of held calls, also if the caller hangs up.
+/// Decrements the number of held calls, even if the caller hangs up.
 struct WaitingGuard<'a>(&'a AtomicUsize);
 
 impl Drop for WaitingGuard<'_> {

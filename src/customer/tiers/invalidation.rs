@@ -14,12 +14,12 @@ use crate::{
 pub(in crate::customer) enum Invalidation {
     /// Parts of a contact changed. The audiences, which have no entity endpoint, are left out.
     Parts(ContactId, PartSet),
-    /// Parts of the contact that an identifier leads to changed, at each replica whose memory knows the contact. At the
-    /// others the identifier's negative entry is dropped.
+    /// Parts changed of the contact that an identifier leads to; each replica whose memory knows the contact
+    /// invalidates them. At the others the identifier's negative entry is dropped.
     Alias(Lookup, PartSet),
-    /// A contact is gone, with its record, its aliases and its audiences.
+    /// A contact is purged, with its record, its aliases and its audiences.
     Contact(ContactId),
-    /// Every contact that has the identifier is gone, whatever its type, and so is every alias with that value. The
+    /// Every contact that has the identifier is purged, whatever its type, and so is every alias with that value. The
     /// same holds for every contact whose identifiers of that kind can't be read. Reads every record and every alias.
     Identifier(Lookup),
     /// A contact was created, changed or deleted: no negative entry can be relied on.
@@ -31,8 +31,8 @@ pub(in crate::customer) enum Invalidation {
 }
 
 impl Invalidation {
-    /// Raises the fences in this replica's memory, then drops what they cover. If the invalidation names only an
-    /// identifier, returns the contacts that memory knows for it: other replicas may not know them.
+    /// Raises the fences in this replica's memory, then drops what they cover. For an `Alias`, returns the invalidation
+    /// of the contact that memory knows for it, because other replicas may not know that contact.
     pub(super) fn apply(
         &self,
         memory: &Cache<Rendered, engage::Error>,
@@ -58,8 +58,8 @@ impl Invalidation {
     }
 
     /// The same for an invalidation that was announced at least this long ago: the overview counts as lagging only for
-    /// the rest of its lag. Data that other replicas have fetched since, which this replica will take from the tier, is
-    /// not forbidden.
+    /// the rest of its lag. So the fences do not reject data that other replicas have fetched since and that this
+    /// replica will take from the tier.
     pub(super) fn apply_past(
         &self,
         age: Duration,
@@ -75,8 +75,8 @@ impl Invalidation {
                 memory.purge_since(*id, age);
                 None
             }
-            // These have no lag, or they end the epoch: a stream that is read from its beginning contains none of the
-            // latter. The lag of an alias is not shortened.
+            // `Negatives` has no lag, and the wide invalidations end the epoch, so a stream that is read from its
+            // beginning contains none of them. The lag of an alias is not shortened.
             Invalidation::Alias(..)
             | Invalidation::Negatives
             | Invalidation::Identifier(_)
@@ -123,7 +123,8 @@ fn purge_by(lookup: &Lookup, memory: &Cache<Rendered, engage::Error>, alias_read
         memory.purge(id);
         return;
     }
-    // The predicate is raised first: an answer in flight meets it, or is seen by the steps below.
+    // The predicate is raised first, so a response in flight is either rejected by it or stored in time for the steps
+    // below to find it.
     let (reader, purged) = (alias_reader.clone(), lookup.identifier.clone());
     let is_purged: IsPurged = Arc::new(move |identity, requested| {
         // A contact whose identifier of that kind can't be read may be the one that is meant.

@@ -46,7 +46,7 @@ pub(super) struct KeysUnavailable {
     pub(super) retry_after: Duration,
 }
 
-/// The deadline passed, or too many callers wait already.
+/// The deadline passed, or too many callers are already waiting.
 const TIMED_OUT: KeysUnavailable = KeysUnavailable {
     retry_after: SPACING,
 };
@@ -151,8 +151,8 @@ impl KeyRing {
             .await
     }
 
-    /// The keys that suit the algorithm after a refresh that starts after the call: for a token without a key id that
-    /// no known key verifies. Empty where such a refresh was made for the token within the last minute.
+    /// For a token without a key id that no known key verifies: the keys that suit the algorithm, from a refresh that
+    /// starts after the call. Empty where such a refresh was made for the token within the last minute.
     pub(super) async fn newer_keys(
         &self,
         signature: &str,
@@ -199,9 +199,9 @@ impl KeyRing {
         }
     }
 
-    /// One look at the state: the keys that may have signed the token, none where the issuer has no such key; `None` where
-    /// the next refresh decides. `needed` is the number of the first refresh that starts after the call; the first search
-    /// sets it.
+    /// Searches the state once: returns the keys that may have signed the token, an empty list if the issuer has no
+    /// such key, or `None` if the next refresh decides. `needed` is the number of the first refresh that starts after
+    /// the call; the first search sets it.
     fn search(
         &self,
         hash: u64,

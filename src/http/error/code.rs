@@ -8,12 +8,12 @@ macro_rules! codes {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Code {
             $(#[doc = $detail] $code,)+
-            /// Engage's code of a 400, where it is not one of ours.
+            /// The code in a 400 of Engage's, if it is not one of ours.
             Rejected(Box<str>),
         }
 
         impl Code {
-            /// Every code of this service's own.
+            /// Every code that this service defines.
             #[cfg(test)]
             pub(in crate::http) const OWN: &[Self] = &[$(Code::$code),+];
 
@@ -25,7 +25,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The code in metrics; all codes of Engage's share one label.
+            /// The code in metrics; all of Engage's codes share one label.
             pub(in super::super) fn label(&self) -> &'static str {
                 match self {
                     $(Code::$code => stringify!($code),)+
@@ -51,7 +51,7 @@ macro_rules! codes {
 }
 
 impl Code {
-    /// Whether the same request may be answered later, without a change at its sender or in the configuration. Where the
+    /// Whether the same request may succeed later, without a change at its sender or in the configuration. Where the
     /// response has no `Retry-After`, the sender chooses the delay.
     pub(in crate::http) fn is_retryable(&self) -> bool {
         match self {

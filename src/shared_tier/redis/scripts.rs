@@ -17,7 +17,8 @@ pub(super) struct Scripts {
     pub(super) peek: Script,
 }
 
-/// One script of several files, after a line that says what the server may refuse (see `scripts/server.lua`).
+/// Concatenates files into one script; its first line, if not empty, makes the server decide before the run whether to
+/// refuse the script (see `scripts/server.lua`).
 macro_rules! script {
     ($first_line:literal, $($file:literal)+) => {
         Script::new(concat!(

@@ -156,7 +156,7 @@ async fn probe_with_429_is_repeated_and_404_closes_the_breaker() {
         .await
         .assert_problem(503, "UpstreamUnavailable");
     app.advance(SECOND);
-    // Any answer from Engage lets the probe succeed.
+    // A 404 is a response in time, so the probe succeeds.
     app.get("email=unknown%40example.com&parts=none")
         .await
         .assert_problem(404, "ContactNotFound");

@@ -26,7 +26,7 @@ async fn reload_another_change(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn rate_that_stays_the_same_counts_on_and_another_begins_anew() {
+async fn unchanged_rate_keeps_its_count_and_changed_rate_starts_anew() {
     let app = TestApp::with(|config| client(config, "reader").requests_per_second = Some(2)).await;
     for status in [200, 200, 429] {
         assert_eq!(app.get_as(READER, &by_id()).await.status, status);

@@ -1,4 +1,5 @@
-//! The acceptance run, two minutes long: hits at 500 requests per second while the log is read, and while it is not.
+//! The acceptance run, two minutes long: 500 requests per second, half of them hits, while the log is read and then
+//! while it is not.
 //!
 //! ```sh
 //! cargo nextest run --test process --run-ignored only --no-capture minute
@@ -23,19 +24,20 @@ use crate::{
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
-const A_SECOND: u32 = 500;
+const REQUESTS_PER_SECOND: u32 = 500;
 /// One request in this many logs an event; the others are hits.
-const EVENT_OF: u32 = 2;
+const REQUESTS_PER_EVENT: u32 = 2;
 const DROPPED: &str = "log events dropped";
 
-/// The latencies of the hits of one minute at that rate, over one connection, sorted.
+/// The sorted latencies of the hits among one minute's requests, sent over one connection at `REQUESTS_PER_SECOND` requests per
+/// second.
 fn play(clock: &Clock, runtime: &Runtime, caller: &mut Caller) -> Vec<Duration> {
     let begin = clock.tick();
     let mut hits = Vec::new();
-    for turn in 0..A_SECOND * 60 {
-        let due = begin + Duration::from_secs(1) / A_SECOND * turn;
+    for turn in 0..REQUESTS_PER_SECOND * 60 {
+        let due = begin + Duration::from_secs(1) / REQUESTS_PER_SECOND * turn;
         runtime.block_on(clock.sleep_until(due));
-        if turn % EVENT_OF == 0 {
+        if turn % REQUESTS_PER_EVENT == 0 {
             cause_event(
                 caller,
                 "a-request-id-that-is-as-long-as-it-may-be-so-that-lines-are-long",
@@ -55,7 +57,7 @@ fn play(clock: &Clock, runtime: &Runtime, caller: &mut Caller) -> Vec<Duration> 
     hits
 }
 
-/// A quantile of the latencies, in thousandths.
+/// The latency at a quantile, which is given in thousandths.
 fn quantile(sorted: &[Duration], of_thousand: usize) -> Duration {
     sorted[(sorted.len() - 1) * of_thousand / 1000]
 }
@@ -75,7 +77,7 @@ fn unread_log_slows_no_hit_and_counts_lost_events() {
     let (clock, runtime) = (Clock::system(), Runtime::new().expect("a runtime"));
     let mut till = Caller::to(service.data);
     assert_eq!(till.get(&lookup(), &[TILL]).status, 200);
-    let events = 1 + u64::from(2 * A_SECOND * 60 / EVENT_OF);
+    let events = 1 + u64::from(2 * REQUESTS_PER_SECOND * 60 / REQUESTS_PER_EVENT);
 
     let Started {
         file,

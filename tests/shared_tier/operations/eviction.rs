@@ -45,7 +45,7 @@ async fn evicted_marks_are_noticed() {
 }
 
 #[tokio::test]
-async fn evicted_marks_that_have_ended_do_not_matter() {
+async fn evicted_expired_marks_have_no_effect() {
     let tier = Tier::start().await;
     let short = InvalidateCommand {
         entity_only: std::time::Duration::from_millis(30),
@@ -65,8 +65,9 @@ struct Truth {
     version: u32,
     /// The version as of the last acknowledged invalidation.
     acknowledged: u32,
-    /// The version that the overview returns. Its lag is longer than the test. A new epoch has no marks of the previous
-    /// one, whose contacts had other names; replicas know those marks themselves, so this becomes the current version.
+    /// The version that the overview returns. Its lag is longer than the test. A new epoch has none of the previous
+    /// epoch's marks, because contacts have other names in it; replicas remember those marks themselves, which the test
+    /// imitates by raising this to the current version.
     overview: u32,
 }
 
@@ -185,7 +186,7 @@ impl World {
         }
     }
 
-    async fn land(&mut self) {
+    async fn finish_flight(&mut self) {
         if self.flights.is_empty() {
             return;
         }
@@ -214,7 +215,7 @@ impl World {
             match self.random.u8(..10) {
                 0 => self.change(contact).await,
                 1..=5 => self.fetch(contact).await,
-                _ => self.land().await,
+                _ => self.finish_flight().await,
             }
         }
         let evicted = self
@@ -232,7 +233,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn eviction_of_what_was_used_least_lets_no_old_data_in() {
+async fn lru_eviction_lets_no_old_data_in() {
     World::start("allkeys-lru", 1).await.run(4000).await;
 }
 
@@ -242,6 +243,6 @@ async fn eviction_of_random_keys_lets_no_old_data_in() {
 }
 
 #[tokio::test]
-async fn eviction_of_what_ends_first_lets_no_old_data_in() {
+async fn shortest_ttl_eviction_lets_no_old_data_in() {
     World::start("volatile-ttl", 3).await.run(4000).await;
 }

@@ -1,9 +1,9 @@
 //! The cache: records by contact, the index of aliases that lead to them, negative entries, and the fences that keep
 //! out data fetched before an invalidation. It knows contacts and parts, neither HTTP nor Engage.
 //!
-//! Records, negative entries and failures are in moka, which admits a new entry to a full cache only where it is
-//! requested more often than the entries that it would evict. moka is only the store: its `get_with` family puts old
-//! values back after an invalidation, lets late callers join old fetches, and starts over when the first caller is
+//! Records, histories, negative entries and failures are in moka, which admits a new entry to a full cache only where
+//! it is requested more often than the entries that it would evict. moka is only the store: its `get_with` family puts
+//! old values back after an invalidation, lets late callers join old fetches, and starts over when the first caller is
 //! cancelled. So flights and fences are our own ([`flight`], [`fence`]). Freshness is our own arithmetic over the
 //! injected clock.
 
@@ -105,13 +105,14 @@ const MAX_FENCES: usize = 1_000_000;
 pub struct Cache<R, E> {
     records: moka::sync::Cache<ContactId, Arc<Record<R>>>,
     evictions: Arc<Evictions>,
-    /// Read-locked while a record is stored; a scan takes the write lock once, to wait for stores under way.
+    /// Read-locked while a record or an entry of a contact's history is stored; a scan takes the write lock once, to
+    /// wait for stores under way.
     stores: RwLock<()>,
     codec: Codec,
     fills: FillCounter,
     aliases: AliasIndex,
     alias_hasher: AliasHasher,
-    /// The kinds of identifier of which aliases are learned from profiles.
+    /// The kinds of identifier whose aliases are learned from profiles.
     unique: UniqueKinds,
     conflicts: Conflicts,
     negatives: moka::sync::Cache<LookupKey, NegativeEntry<E>>,
@@ -151,8 +152,8 @@ where
                 // moka's own clock can't be replaced, so this is only an outer bound in real time.
                 .time_to_live(maintenance::outer_lifetime(&policy))
                 .eviction_listener(move |_, _, cause| evicted.note(cause))
-                // Contact ids are Engage's, but any may be requested: a hash without a key would let a client choose
-                // whose frequency it raises.
+                // Contact ids are Engage's, but any id may be requested: with an unkeyed hash, a client could choose
+                // which contact's frequency it raises.
                 .build_with_hasher(RandomState::new()),
             evictions,
             stores: RwLock::new(()),
@@ -204,8 +205,9 @@ where
         }
     }
 
-    /// Stores parts that were fetched by `asked` or from entity endpoints. Leaves out parts that only their entity
-    /// endpoints may fill now, and parts of which newer data is cached. Returns the parts that no fence forbids.
+    /// Stores parts that were fetched by `asked` or from entity endpoints. Leaves out the overview's copies of parts
+    /// that only their entity endpoints could fill when the request began, and does not replace newer cached data.
+    /// Returns the parts that no fence forbids.
     pub fn store_parts(&self, id: ContactId, parts: Parts, asked: Option<&Lookup>) -> Parts {
         self.store_parts_except(id, parts, asked, PartSet::EMPTY)
     }
@@ -271,9 +273,9 @@ where
         });
     }
 
-    /// Raises a fence for each part of which the entity endpoint returned something new: for the overview's lag an
-    /// older copy there must not replace it. A read that returned the same data again changes nothing. For parts that
-    /// another replica read, the shared tier says how long that is.
+    /// Raises a fence for each part of which the entity endpoint returned something new: for the overview's lag, the
+    /// overview's copy may be older and must not replace it. A read that returned the same data again changes nothing.
+    /// For parts that another replica fetched, the shared tier says for how long.
     fn note_entity_reads(&self, id: ContactId, parts: &mut Parts, cached: &Parts) {
         for part in self.new_parts(parts, cached).iter() {
             if !parts.provenance(part).is_some_and(|new| new.is_shared) {
@@ -316,7 +318,8 @@ where
         });
     }
 
-    /// Drops the record of a contact that Engage no longer knows, as a request that began at `start` found.
+    /// Drops the record of a contact that Engage no longer knows, as a request that began at `start` found, unless a
+    /// later request fetched its profile. Also drops the contact's history that was requested before.
     pub fn drop_record(&self, id: ContactId, start: FetchStart) {
         let found = provenance(start, Duration::ZERO, FetchSource::Entity);
         self.update_record(id, |cached| {

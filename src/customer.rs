@@ -164,7 +164,7 @@ impl CustomerService {
         self
     }
 
-    /// The kinds whose aliases are learned, and for each how many values turned out to belong to two contacts.
+    /// The kinds whose aliases are learned, and for each how often a value turned out to belong to two contacts.
     pub fn alias_conflicts(&self) -> Vec<(IdentifierKind, u64)> {
         self.inner.tiers.memory.conflicts()
     }
@@ -174,8 +174,8 @@ impl CustomerService {
         self.inner.tiers.memory.fences.latest()
     }
 
-    /// The query of an interactive request that arrives at `now`: it accepts fresh data, or stale data while Engage
-    /// fails.
+    /// The query of an interactive request that arrives at `now`: it requests nothing fresh, sets no greatest age, and
+    /// accepts stale data if Engage fails or is slow.
     pub fn query(
         &self,
         flow: Flow,
@@ -203,7 +203,8 @@ impl CustomerService {
         }
     }
 
-    /// Answers with the customer: from memory if the cached data is fresh enough, else from Engage.
+    /// Answers with the customer: from memory if the cached data is fresh enough, else from the shared tier or from
+    /// Engage.
     pub async fn find(&self, query: &CustomerQuery) -> Result<Found, Error> {
         if let Some(preferred) = &query.prefer {
             return Box::pin(self.inner.find_preferred(query, preferred)).await;
@@ -212,8 +213,8 @@ impl CustomerService {
     }
 
     /// Answers from memory alone. `respond` gets the answer and may decline it with `None`; if it takes the answer,
-    /// stale parts are refreshed in the background. Also `None` if memory has no such answer; in that case nothing has
-    /// been done.
+    /// stale parts are refreshed in the background. Also `None` if memory has no such answer; in that case no call has
+    /// been started.
     pub fn find_in_memory<T>(
         &self,
         query: &CustomerQuery,
@@ -278,7 +279,8 @@ impl CustomerService {
         self.inner.apply(change).await
     }
 
-    /// The same for a change that a webhook reports. Each webhook takes effect once.
+    /// The same for a change that a webhook reports. With a shared tier, a webhook that any replica has applied before
+    /// has no effect.
     pub async fn apply_webhook(
         &self,
         change: &Change,

@@ -1,5 +1,5 @@
 //! Domain types: identifiers, a customer's five parts and their data. A leaf that imports no other module and knows
-//! neither HTTP nor Engage's keys.
+//! neither HTTP nor the form of Engage's responses.
 
 pub mod aliases;
 pub mod change;

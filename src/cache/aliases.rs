@@ -1,6 +1,6 @@
 //! The aliases of the index, by keyed digest.
 //!
-//! They are in `quick_cache`: an entry of moka takes twice the memory, and every contact has several
+//! They are in `quick_cache`: an entry of moka takes twice the memory, and every contact has several aliases
 //! (docs/PERFORMANCE.md has the figures). They need only a bounded map as a store. Changes take a lock of our own.
 
 use std::{
@@ -51,8 +51,8 @@ impl Alias {
         }
     }
 
-    /// How old the alias is. One that could not be confirmed has no stale windows: it lives no longer than a negative
-    /// entry.
+    /// In which window of its life the alias is. One that could not be confirmed has no stale windows: it lives no
+    /// longer than a negative entry.
     pub fn freshness(&self, now: Tick, policy: &Policy) -> Freshness {
         let freshness = self.provenance.freshness(now, policy);
         if self.confirmed || freshness == Freshness::Fresh {
@@ -231,7 +231,7 @@ impl AliasIndex {
         }
     }
 
-    /// The keys of the entries for which `is_meant` holds. It is called without a lock.
+    /// The keys of the entries for which `is_meant` holds. `is_meant` is called without a lock.
     pub(super) fn keys_where(&self, is_meant: impl Fn(&AliasEntry) -> bool) -> Vec<AliasKey> {
         let entries = self.entries.iter();
         let meant = entries.filter(|(_, entry)| is_meant(entry));

@@ -1,6 +1,6 @@
 //! The one form in which a record's parts are cached: postcard, compressed by zstd, sealed with a digest.
 //!
-//! A tenant writes the same campaigns, stores and audiences for many contacts. With a dictionary made from some of the
+//! Many contacts of a tenant have the same campaigns, stores and audiences. With a dictionary made from some of the
 //! records, zstd needs two fifths of the bytes that it needs without one; without one a million contacts exceed their
 //! bound (docs/PERFORMANCE.md has the figures). A dictionary may contain text of single contacts, so it is replaced
 //! every hour and dropped by a purge of everything; records compressed with it keep it alive until they are dropped.
@@ -236,7 +236,7 @@ impl Codec {
     }
 }
 
-/// The digest of a frame and of the contact that it is about. Against damage, not against forgery.
+/// The digest of a frame and of the contact that it is about. It protects against damage, not against forgery.
 fn seal(id: ContactId, frame: &[u8]) -> [u8; SEAL] {
     let mut hasher = SipHasher13::new();
     hasher.write(id.as_uuid().as_bytes());

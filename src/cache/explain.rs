@@ -54,7 +54,7 @@ pub struct NegativeView<E> {
     pub why: E,
     /// The time since it was requested.
     pub age: Duration,
-    /// How long it is still remembered.
+    /// For how much longer it is remembered.
     pub left: Duration,
 }
 
@@ -80,7 +80,8 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// What is cached of the contact. Visits every alias; does not count as a read.
+    /// What is cached of the contact. Visits every alias; a sweep does not count it as a read, though moka's eviction
+    /// does.
     pub fn explain(&self, id: ContactId) -> ContactView {
         let now = self.clock.tick();
         let record = self.glance(id);

@@ -1,9 +1,9 @@
 //! Failures by call: a call that failed for one contact is not made again within a back-off, and its failure is
 //! returned instead.
 //!
-//! The back-off starts at `cache.negative_lifetime` and doubles with each failure, up to ten minutes. An invalidation
-//! ends it, and so does the end of an outage: if calls for several contacts failed in a row and then a call of the same
-//! kind succeeds, Engage had failed, not its data about these contacts.
+//! The back-off starts at `cache.negative_lifetime` and doubles with each failure after its end, up to ten minutes. An
+//! invalidation ends it, and so does the end of an outage: if calls for several contacts failed in a row and then a
+//! call of the same kind succeeds, Engage had failed, not its data about these contacts.
 
 use std::{
     collections::HashMap,
@@ -26,8 +26,8 @@ use crate::{
 
 /// The longest back-off, unless `cache.negative_lifetime` is longer.
 const MAX_BACK_OFF: Duration = Duration::from_secs(600);
-/// This many failures in a row are an outage: a contact has fewer kinds of identifiers, so they concern several
-/// contacts.
+/// This many different calls that fail with no success in between are an outage: that many calls of one kind rarely
+/// concern a single contact.
 const OUTAGE: usize = 6;
 
 /// The subject of an upstream call. A failure is remembered for the subject.
@@ -158,7 +158,8 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// The call of an overview that is requested by the key: the contact's where the contact is known.
+    /// The call of an overview that is requested by the key. If the contact is known, this is the call for the contact,
+    /// else the one for the identifier.
     pub fn overview_call(&self, key: &LookupKey) -> CallKey {
         let id = key
             .bare_id()
@@ -179,7 +180,8 @@ where
     }
 
     /// Remembers that the call failed: for its back-off, or for `retry_after` where that is longer or this is the first
-    /// failure. Returns whether it is the first since the call last succeeded or an invalidation.
+    /// failure. Returns whether it is the first since the call last succeeded, an invalidation, or ten minutes after
+    /// the last back-off ended.
     pub fn note_failure(
         &self,
         call: &CallKey,

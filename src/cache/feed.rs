@@ -1,18 +1,19 @@
 //! The feed of changes: whether what changes at Engage reaches us, and so how long data may be served.
 //!
 //! It has two sources: deliveries of webhooks, and the stream in which replicas that share a tier announce
-//! invalidations to each other. Long lifetimes are safe while every configured one works. While one of them is in
+//! invalidations to each other. Long lifetimes are safe while every configured source works. While one of them is in
 //! doubt, data is fresh for the fallback lifetime only.
 //!
 //! - **Webhooks** are in doubt before the first delivery, after too long without one, and while too many deliveries are
 //!   unreadable. Data that was fetched before they worked again keeps the short lifetime, since changes in the gap may
-//!   never be reported. One unreadable delivery concerns one contact; the feed fails by their rate (`window.rs`).
+//!   never be reported. One unreadable delivery concerns one contact, so the feed fails only if several in a row, or a
+//!   large share, are unreadable (`window.rs`).
 //! - **The stream** is in doubt while the moment until which everything in it was applied is too long ago. It is read by
 //!   position: once everything is applied again, nothing was missed, and all data is trusted as before. Where something
 //!   was missed, all data is dropped.
 //!
-//! A hit costs two atomic loads: the end of trust is stored at once, its return at the next event or status query. So a
-//! process that was suspended distrusts its memory from the moment it continues.
+//! A hit costs two atomic loads: the moment at which trust ends is stored in advance, and its return is stored at the
+//! next event or status query. So a process that was suspended distrusts its memory from the moment it continues.
 
 mod window;
 
@@ -89,11 +90,11 @@ struct State {
     last_received: Option<Tick>,
     is_failing: bool,
     window: Window,
-    /// The start of the current period without missed deliveries.
+    /// The start of the current period in which webhooks work; single deliveries in it may have been unreadable.
     since: Tick,
-    /// When the next delivery is overdue; the first moment while the feed fails.
+    /// Until when webhooks are trusted, unless another delivery arrives; the clock's first moment while the feed fails.
     webhooks_until: Tick,
-    /// When the stream is in doubt.
+    /// From when on the stream is in doubt.
     stream_until: Tick,
 }
 
@@ -247,7 +248,7 @@ impl Feed {
         self.locked().last_received
     }
 
-    /// Since when no delivery was missed, if webhooks work.
+    /// Since when webhooks have worked without a gap, if they work now.
     pub fn working_since(&self, now: Tick) -> Option<Tick> {
         let state = self.locked();
         (now < state.webhooks_until).then_some(state.since)
@@ -262,7 +263,8 @@ impl Feed {
         }
     }
 
-    /// Data that was true this long ago, or longer, has the fallback lifetime at most; zero while a source is in doubt.
+    /// Data that was true longer ago than this has the fallback lifetime at most. Zero while a source is in doubt: then
+    /// all data has.
     pub fn trusted_age(&self, now: Tick) -> Duration {
         let from = self.trusted_from(now);
         from.map_or(Duration::ZERO, |from| now.since(from))

@@ -92,7 +92,7 @@ impl Fences {
             contacts: Table::new(max_fences),
             aliases: Table::new(max_fences),
             lag: overview_lag,
-            // A call that began in the last moment of the lag may end so much later.
+            // A call that began in the last moment of the lag may last this much longer.
             keep: overview_lag + longest_flight,
         }
     }
@@ -107,8 +107,9 @@ impl Fences {
         Sequence(self.sequence.load(Ordering::SeqCst).saturating_sub(1))
     }
 
-    /// Forbids the parts' data of every request that began until now, and for the rest of the overview's lag, which has
-    /// lasted for `age` already, the overview's copy of them.
+    /// Forbids the parts' data of every request that began until now. The change is `age` old: for the rest of the
+    /// overview's lag, the overview's copies of the parts are forbidden too, except of the audiences, which have no
+    /// entity endpoint.
     pub fn raise_since(&self, id: ContactId, parts: PartSet, age: Duration, now: Tick) {
         // This is in the past if the lag is over: an overview that was requested since then may fill the parts.
         let until = now + self.lag - age;
@@ -116,7 +117,7 @@ impl Fences {
         self.raise_as_of(|| self.sequence(), id, parts, until, now);
     }
 
-    /// The same for every request that began until `sequence`, which is past.
+    /// The same for every request that began until `sequence`, a place in the past.
     pub fn raise_at(&self, sequence: Sequence, id: ContactId, parts: PartSet, now: Tick) {
         self.raise_as_of(|| sequence, id, parts, now + self.lag, now);
     }
@@ -156,7 +157,7 @@ impl Fences {
         let Some(longest) = longest.filter(|longest| !longest.is_zero()) else {
             return;
         };
-        // A call that begins in the last moment may end as much later as any other.
+        // A call that begins in the last moment may last as long as any other.
         let kept_until = now + longest + self.keep.saturating_sub(self.lag);
         let noted = self.contacts.change(id, now, kept_until, |fence| {
             for (part, left) in parts.iter().filter(|(_, left)| !left.is_zero()) {
@@ -166,7 +167,8 @@ impl Fences {
         self.or_everything(noted, now);
     }
 
-    /// Forbids the contact that an alias led to until now, and for the overview's lag its resolution by the overview.
+    /// Forbids the results of requests that resolve the alias and began until now, and for the overview's lag those of
+    /// the overview; the latter not if the alias is a contact id.
     pub fn raise_alias(&self, key: &LookupKey, now: Tick) {
         let until = now + self.lag;
         let raised = self
@@ -219,7 +221,7 @@ impl Fences {
             .fold(self.everything(), Sequence::max)
     }
 
-    /// The parts that only their entity endpoints may fill by a call that begins at `now`.
+    /// The parts that a call that begins at `now` may fill only from their entity endpoints.
     pub fn entity_only(&self, id: ContactId, now: Tick) -> PartSet {
         if now < self.everything_until() {
             return PartSet::INVALIDATABLE;
@@ -286,7 +288,7 @@ impl Fences {
         Part::ALL.into_iter().map(status).filter(forbids).collect()
     }
 
-    /// How many contacts and aliases have a fence.
+    /// How many contacts and aliases have a fence, including expired fences that no sweep has dropped yet.
     pub fn counts(&self) -> (usize, usize) {
         (self.contacts.len(), self.aliases.len())
     }

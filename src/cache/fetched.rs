@@ -76,7 +76,7 @@ where
     }
 }
 
-/// Where what was requested at `start` came from.
+/// The provenance of data that was requested at `start`.
 pub(super) fn provenance(start: FetchStart, lifetime: Duration, source: FetchSource) -> Provenance {
     Provenance {
         sequence: start.sequence,

@@ -4,8 +4,8 @@
 //! A request says how new the data must be: a [`Sequence`] after which the upstream call must begin. A request for
 //! fresh data, or one that comes after an invalidation, can't join a flight that has already begun; such requests share
 //! one flight that waits for the running one to end. So each key has at most one running and one waiting call, however
-//! many requests there are. A call that has run for longer than any request waits no longer delays the next one, but
-//! there are at most [`MAX_OVERDUE`] of those per key.
+//! many requests there are. A call that has run for longer than any request waits is overdue and no longer delays the
+//! next one, but a call starts next to at most [`MAX_OVERDUE`] overdue ones of its key.
 //!
 //! How often requests can make the same call again is bounded by [`Pace`]: a few calls in a row, then one per interval.
 //! Requests in between share the next call, which begins after each of them arrived.
@@ -31,7 +31,8 @@ use crate::{
     threads::{AtomicUsize, Mutex, MutexGuard, Ordering, spawn},
 };
 
-/// How many calls for one key may run on for longer than any request waits.
+/// Next to how many overdue calls, which have run for longer than any request waits, another call for the same key may
+/// start.
 pub const MAX_OVERDUE: usize = 2;
 
 const SHARDS: usize = 16;
@@ -70,7 +71,7 @@ struct Flight<V> {
     claims: watch::Sender<Requesters>,
     /// What they want from it.
     demand: watch::Sender<Demand>,
-    /// Its span, of the request that started it.
+    /// Its span, a child of the span of the request that started it.
     trace: Option<Arc<FlightTrace>>,
     outcome: watch::Sender<Option<Outcome<V>>>,
 }
@@ -290,7 +291,7 @@ struct FlightGuard<K: Hash + Eq + Clone, V> {
     lanes: Arc<Lanes<K, V>>,
     key: K,
     flight: Arc<Flight<V>>,
-    /// Lost until its call has ended.
+    /// [`FlightError::Lost`] until its call has ended.
     outcome: Outcome<V>,
 }
 

@@ -121,7 +121,7 @@ impl Histories {
         self.update(key, |_| Op::Put(Arc::clone(entry)));
     }
 
-    /// The estimated bytes, without an eviction.
+    /// The estimated bytes, without running an eviction first.
     pub(super) fn weighed_now(&self) -> u64 {
         let entries = self.entries.iter();
         entries.map(|(_, entry)| u64::from(entry.weight())).sum()
@@ -149,7 +149,7 @@ where
         self.allows_history(&entry).then_some(entry)
     }
 
-    /// An entry of what a request that began at `start` returned.
+    /// Makes an entry of what a request that began at `start` returned.
     pub fn history_entry(
         &self,
         (id, part): (ContactId, HistoryPart),
@@ -168,7 +168,7 @@ where
 
     /// Stores an entry, unless a fence or a purge forbids it, a newer one is cached, or it is too heavy.
     pub fn store_history(&self, entry: &Arc<HistoryEntry>) {
-        // A purge by identifier waits for it, or is seen here.
+        // A purge by identifier either waits for this store or is seen here.
         let _store = self.stores.read().unwrap_or_else(PoisonError::into_inner);
         if !self.purges_allow(entry) {
             return;

@@ -1,5 +1,5 @@
-//! The index: which contact an alias leads to, and which identifiers no contact has. Both are bounded apart from the
-//! records, so that a flood of aliases evicts no customer.
+//! The index: which contact an alias leads to, and which identifiers lead to no contact. Both are bounded apart from
+//! the records, so that a flood of aliases evicts no customer.
 
 use std::time::Duration;
 
@@ -74,8 +74,9 @@ where
         holds.then_some(negative)
     }
 
-    /// Stores which contact an alias leads to. `false` where a fence forbids it. An alias that is not confirmed lives
-    /// no longer than a negative entry.
+    /// Stores which contact an alias leads to. `false` if a fence forbids it, or if within the overview's lag an
+    /// overview contradicts what the entity endpoint found. An alias that is not confirmed lives no longer than a
+    /// negative entry.
     pub fn store_alias(
         &self,
         key: &LookupKey,
@@ -110,7 +111,9 @@ where
         }
     }
 
-    /// Checks the alias against what is cached and fenced, and stores it if `is_kept`. `false` where a fence forbids it.
+    /// Checks the alias against what is cached and fenced, and stores it if `is_kept`. `false` if a fence forbids it,
+    /// if it is an overview's and contradicts what the entity endpoint found within the lag, or if it is another
+    /// replica's and the cached alias to another contact outlasts it.
     pub(super) fn place_alias(&self, key: &LookupKey, alias: Alias, is_kept: bool) -> bool {
         let Alias { id, provenance, .. } = alias;
         let mut overtaken = false;
@@ -222,7 +225,7 @@ where
         led_to.map(|alias| alias.id)
     }
 
-    /// Remembers that the identifier leads to no contact, and drops its alias.
+    /// Remembers that the identifier leads to no contact, and drops its alias unless that was found later.
     pub fn store_negative(&self, key: &LookupKey, start: FetchStart, source: FetchSource, why: E) {
         let found = provenance(start, self.policy.negative_lifetime, source);
         self.place_negative(key, &found, why);
@@ -262,7 +265,7 @@ where
             }
         });
         if self.learns_aliases() {
-            // One may have been learned between the alias's removal and the entry.
+            // An alias may have been learned after the removal above and before the negative entry was stored.
             self.aliases.update(self.alias_hasher.of(key), |cached| {
                 let is_older = |cached: AliasEntry| {
                     cached.is_learned && found.is_later_than(&cached.alias().provenance)
@@ -277,7 +280,7 @@ where
         is_allowed && !newer
     }
 
-    /// Whether a negative entry holds that was found later.
+    /// Whether a negative entry is in force that was found later than that.
     pub(super) fn has_later_negative(&self, key: &LookupKey, than: &Provenance) -> bool {
         let negative = self.negative_entry(key, self.clock.tick());
         negative.is_some_and(|negative| {

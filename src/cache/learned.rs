@@ -1,10 +1,10 @@
 //! Learned aliases: where the operator says that a kind of identifier is unique within a contact type, a cached profile
-//! answers for the values that it shows. They are ordinary entries of the index, with the profile's provenance, so they
-//! live no longer than the profile, and every fence applies to them.
+//! also resolves the identifiers that it shows. They are ordinary entries of the index, with the profile's provenance,
+//! so they live no longer than the profile, and every fence applies to them.
 //!
 //! # When they are placed
 //!
-//! Once the profile has become the cached one, while [`Cache::stores`] is still read-locked.
+//! They are placed once the profile has become the cached one, while [`Cache::stores`] is still read-locked.
 //!
 //! - **A purge by identifier** registers its predicate, waits for the stores under way, scans the records, and then
 //!   purges the aliases of that value. A store under way has placed its aliases by the time of the scan: the scan finds
@@ -13,17 +13,17 @@
 //!   later.
 //! - **A purge of the contact** raises its fence first. An alias that is placed later sees it; one that was placed before
 //!   does not stand until a sweep removes it, and a sweep waits for changes under way.
-//! - **An invalidation of the profile** does not end the contact's aliases, learned or not: the profile that replaces it
-//!   is asked whether it still shows the identifier.
-//! - **A purge of the alias, or one that was found wrong**, has a fence that forbids what was requested before, and within
-//!   the overview's lag nothing is learned for it.
+//! - **An invalidation of the profile** does not end the contact's aliases, learned or not: the search checks whether
+//!   the profile that replaces it still shows the identifier.
+//! - **An alias that was purged or found wrong** has a fence that forbids what was requested before, and within the
+//!   overview's lag nothing is learned for it.
 //!
 //! # Two contacts with one value
 //!
-//! The second contact finds the alias of the first, whose record was stored before its alias was placed. If that
-//! record's profile shows the value, the value is not unique, or was moved and one of the two profiles is out of date.
-//! Only Engage knows which: the alias gets the fence of a wrong alias, so for the overview's lag `/contacts/id` alone
-//! resolves it.
+//! When the second contact's profile is stored, the alias of the first is in the index, and its record was stored
+//! before that. If that record's profile shows the value, the value is not unique, or was moved and one of the two
+//! profiles is out of date. Only Engage knows which: the alias gets the fence of a wrong alias, so for the overview's
+//! lag `/contacts/id` alone resolves it.
 
 use moka::ops::compute::Op;
 
@@ -96,7 +96,8 @@ where
     /// Learns the aliases of a contact from the profile that has just become the cached one.
     pub(super) fn learn(&self, id: ContactId, profile: &Entry<Profile>) {
         for value in self.unique.values(&profile.data) {
-            // No alias is learned from a protected profile, but its values do not belong to another contact alone.
+            // No alias is learned from a protected profile, but its values still show that they do not belong to
+            // another contact alone.
             let is_kept = !profile.data.secrecy_marked;
             self.learn_alias(id, profile.provenance, &value, is_kept);
         }
@@ -152,7 +153,7 @@ where
         }
     }
 
-    /// What a profile that shows the value says about its alias, of which this is the cached one.
+    /// What a profile that shows the value says about the value's alias; `cached` is the alias as it is cached.
     fn decide_alias(
         &self,
         alias: &Alias,
@@ -227,7 +228,7 @@ where
         profile.is_some_and(|profile| value.is_shown_by(&profile.data.identity))
     }
 
-    /// Notes that Engage knows several contacts by an identifier that is to be unique within their type: for the
+    /// Notes that Engage knows several contacts by an identifier that should be unique within their type: for the
     /// overview's lag nothing is learned for it.
     pub fn note_ambiguous(&self, key: &LookupKey) {
         let now = self.clock.tick();

@@ -25,14 +25,14 @@ pub(super) const GROWTH_SHARE: u64 = 64;
 /// not as a miss.
 pub(super) const DEAD_FOR: Duration = Duration::from_secs(5 * 60);
 
-/// How long after it was written a record may still be served.
+/// How long moka keeps a record after it was written: until it can't be served any more, and then for [`DEAD_FOR`].
 pub(super) fn outer_lifetime(policy: &Policy) -> Duration {
     let lifetimes = policy.lifetimes.iter().map(|(_, lifetime)| *lifetime);
     let window = policy.stale_if_error.max(policy.stale_while_revalidate);
     lifetimes.max().unwrap_or_default() + window + DEAD_FOR
 }
 
-/// Counts the bytes by which records grew since the last eviction.
+/// Counts the bytes by which a store grew since its last eviction.
 pub(super) struct FillCounter {
     bytes: AtomicU64,
     limit: u64,
@@ -85,8 +85,8 @@ where
         });
     }
 
-    /// Waits until records have grown so much that a sweep is due. While at least half of the cache is empty none is
-    /// due, except one that makes the first dictionary early.
+    /// Waits until records have grown so much that a sweep is due. While records take no more than half of the cache's
+    /// bytes no sweep is due, except one that makes a dictionary.
     pub async fn filled(&self) {
         loop {
             self.fills.reached.notified().await;
@@ -98,13 +98,13 @@ where
         }
     }
 
-    /// Whether more than half of the bytes are taken.
+    /// Whether records take more than half of the cache's bytes.
     pub(super) fn is_half_full(&self) -> bool {
         self.records.weighted_size() > self.max_bytes() / 2
     }
 
-    /// Removes entries that have been too old to be served for a while, and sweeps the records. Visits everything:
-    /// never within a request.
+    /// Removes aliases and histories that have been too old to be served for a while, and sweeps the records. Visits
+    /// all of these: never within a request.
     pub fn maintain(&self) {
         let now = self.dead_before();
         self.aliases
@@ -113,8 +113,9 @@ where
         self.sweep();
     }
 
-    /// Removes records that have been too old to be served for a while, and the rendered responses of those that were
-    /// not read since the last sweep. Visits every record: never within a request.
+    /// Removes records that have been too old to be served for a while and were not read since the last sweep, and the
+    /// rendered responses of other records that were not read since then. Makes a dictionary if one is due. Visits
+    /// every record: never within a request.
     pub fn sweep(&self) {
         let now = self.dead_before();
         let records = self.records.iter();

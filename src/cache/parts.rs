@@ -143,15 +143,15 @@ impl Parts {
         Some((profile.provenance.sequence, &profile.data.identity))
     }
 
-    /// Carries over the time since when an entity endpoint has returned the cached data unchanged. Returns the parts of
-    /// which it returned something new.
+    /// Parts whose data equals the cached data take over its [`Provenance::differed_at`]. Returns the parts of which an
+    /// entity endpoint returned something new.
     pub(super) fn note_differences(&mut self, cached: &Parts) -> PartSet {
         let differs = |part: &Part| self.differs(*part, cached);
         Part::ALL.into_iter().filter(differs).collect()
     }
 
-    /// Whether an entity endpoint returned something else than before. Data that is the same as the cached data takes
-    /// over since when it has been so.
+    /// Whether an entity endpoint returned something new. Data that equals the cached data takes over its
+    /// `differed_at`.
     fn differs(&mut self, part: Part, cached: &Parts) -> bool {
         let is_same = self.has_same_data(part, cached);
         let Some(fetched) = self.provenance_mut(part) else {
@@ -191,7 +191,7 @@ impl Parts {
         }
     }
 
-    /// Replaces the part by that of `other`; by none where there is none.
+    /// Replaces the part by that of `other`, or removes it if `other` has none.
     fn replace(&mut self, part: Part, other: &Parts) {
         match part {
             Part::Profile => self.profile.clone_from(&other.profile),

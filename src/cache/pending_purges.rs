@@ -16,7 +16,7 @@ use crate::{
 /// The contacts whose aliases wait to be removed.
 #[derive(Debug, Default)]
 pub(super) struct PendingPurges {
-    /// Whether there are any: a hit checks nothing else.
+    /// Whether there are any. While there are none, a hit checks nothing else.
     any: AtomicBool,
     waiting: Mutex<Waiting>,
 }
@@ -24,7 +24,7 @@ pub(super) struct PendingPurges {
 #[derive(Debug, Default)]
 struct Waiting {
     contacts: HashSet<ContactId>,
-    /// Those that a sweep is removing.
+    /// The contacts whose aliases a sweep is removing.
     swept: Arc<HashSet<ContactId>>,
 }
 
@@ -47,7 +47,7 @@ impl PendingPurges {
     }
 
     /// Passes the waiting contacts to `sweep`, if there are any. They count as waiting until it returns; no lock is
-    /// held meanwhile.
+    /// held while it runs.
     pub(super) fn sweep(&self, sweep: impl FnOnce(&HashSet<ContactId>)) {
         if self.is_empty() {
             return;

@@ -31,7 +31,7 @@ const MAX_PURGES: usize = 1000;
 /// Which contacts are purged: by the identifiers in a profile, and by the identifier of the request, if there was one.
 pub type IsPurged = Arc<dyn Fn(&Identity, Option<&Identifier>) -> bool + Send + Sync>;
 
-/// A profile: the sequence number of its request, and whose it is.
+/// A profile: the sequence number of its request, and the identity that it shows.
 pub(super) type ProfileIdentity<'a> = (Sequence, &'a Identity);
 
 /// The predicates in force.
@@ -161,7 +161,7 @@ where
         for id in purged {
             self.purge(id);
         }
-        // Without a profile it is not known which contact these are.
+        // Without a profile it is not known whether these records are of a purged contact.
         for id in unknown {
             self.update_record(id, |cached| match cached {
                 Some(cached) if cached.provenance(Part::Profile).is_none() => Op::Remove,
@@ -239,7 +239,7 @@ where
         }
     }
 
-    /// The place of the last purge by identifier that is in force.
+    /// The sequence number of the last purge by identifier that is in force.
     pub fn last_purge(&self) -> Sequence {
         if self.purges.is_empty() {
             return Sequence::default();
@@ -262,8 +262,8 @@ where
     }
 
     /// Removes from `parts`, which were just fetched, those that a purge by identifier forbids. A contact that a
-    /// predicate matches gets a fence with that predicate's sequence number; then `true`: cached data of it may be
-    /// forbidden now. Called under the record's lock where the parts are to be stored.
+    /// predicate matches gets a fence with that predicate's sequence number. Returns whether it got one: then some of
+    /// its cached data may be forbidden. Called under the record's lock where the parts are to be stored.
     pub(super) fn apply_purges(
         &self,
         id: ContactId,

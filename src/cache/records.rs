@@ -27,7 +27,7 @@ where
         Some(record)
     }
 
-    /// The same without counting as a read.
+    /// The same, but a sweep does not count it as a read; moka's eviction does.
     pub(super) fn glance(&self, id: ContactId) -> Option<Arc<Record<R>>> {
         if !self.is_on() {
             return None;
@@ -60,7 +60,8 @@ where
         parts
     }
 
-    /// The parts of a cached record that is about to be replaced; none, and an alarm, where they are damaged.
+    /// The parts of a cached record that is about to be replaced; `None` if they are damaged, which is logged as an
+    /// alarm.
     pub(super) fn parts_to_replace(id: ContactId, cached: &Record<R>) -> Option<Parts> {
         let parts = cached.parts().filter(|_| cached.id == id);
         if parts.is_none() {
@@ -69,9 +70,9 @@ where
         parts
     }
 
-    /// Keeps a response that was rendered from `record`, if that is still the cached one. A cache that fills up keeps
-    /// it from the second read on: records that are read only once, as in a scan, do not grow, and moka, which counts a
-    /// change as a read, does not treat them as records in use.
+    /// Keeps a response that was rendered from `record`, if that is still the cached one. A cache that is more than
+    /// half full keeps it only if the record was read twice since the last sweep: records that are read only once, as
+    /// in a scan, do not grow, and moka, which counts a change as a read, does not treat them as records in use.
     pub fn keep_rendered(
         &self,
         record: &Record<R>,
@@ -136,8 +137,8 @@ where
         self.update_record(id, |_| Op::Remove);
     }
 
-    /// Puts a record of these parts in the place of the contact's old one. Where they are too heavy, none is cached:
-    /// the old one is outdated.
+    /// Puts a record of these parts in the place of the contact's old one. If they are too heavy, the old record is
+    /// dropped as well, because it is outdated.
     pub(super) fn put(&self, id: ContactId, parts: &Parts) -> Op<Arc<Record<R>>> {
         let record = Record::new(id, parts, &self.codec);
         if self.fits(&record) {
@@ -149,7 +150,7 @@ where
         Op::Remove
     }
 
-    /// One heavy record must not evict all others.
+    /// Whether the record is light enough to be cached: one heavy record must not evict all others.
     fn fits(&self, record: &Record<R>) -> bool {
         u64::from(weight(record)) <= self.shares.record
     }

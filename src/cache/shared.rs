@@ -19,8 +19,8 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// The ages of the contact's cached parts that are to be replaced: they expire soon, or are as old as `max_age`. Does
-    /// not count as a read.
+    /// The ages of the contact's cached parts that are to be replaced: they expire soon, or are as old as `max_age`. A
+    /// sweep does not count it as a read.
     pub fn outdated(
         &self,
         id: ContactId,
@@ -35,9 +35,9 @@ where
         })
     }
 
-    /// First the parts that this replica may share, which are those that no fence forbids; second, those of which an
-    /// entity endpoint returned something new. Notes since when an entity endpoint has returned the same data as is
-    /// cached.
+    /// Returns first the parts that this replica may share, which are those that no fence forbids, and second the parts
+    /// of which an entity endpoint returned something new. In `parts`, data that equals the cached data takes over its
+    /// [`Provenance::differed_at`].
     pub fn parts_to_share(
         &self,
         id: ContactId,

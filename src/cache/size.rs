@@ -19,7 +19,8 @@ pub(super) const NEGATIVE_SHARE: u64 = 32;
 pub(super) const FAILURE_SHARE: u64 = 64;
 /// One in this many of the cache's bytes is for the history of contacts.
 pub(super) const HISTORY_SHARE: u64 = 32;
-/// One in this many of the cache's bytes is for aliases: room for three of each contact.
+/// One in this many of the cache's bytes is for aliases: room for three aliases of each contact, if the cache has two
+/// kibibytes for each.
 pub(super) const ALIAS_SHARE: u64 = 4;
 /// One in this many of the cache's bytes is for making a dictionary.
 const TRAINING_SHARE: u64 = 24;
@@ -44,7 +45,7 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Records get the rest.
+    /// Divides the bytes; records get what the other kinds leave.
     pub(super) fn of(max_bytes: u64) -> Self {
         let aliases = max_bytes / ALIAS_SHARE;
         let negatives = max_bytes / NEGATIVE_SHARE;
@@ -88,7 +89,7 @@ where
     R: Answer,
     E: Clone + Send + Sync + 'static,
 {
-    /// How many bytes it may hold.
+    /// How many bytes the cache may hold.
     pub fn max_bytes(&self) -> u64 {
         self.shares.all
     }

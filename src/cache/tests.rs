@@ -99,7 +99,7 @@ fn keyed_profile(key: &str) -> Profile {
     profile
 }
 
-/// Whether a contact is purged: its profile shows the key, or it was asked for by that text.
+/// Whether a contact is purged: its profile shows the key, or it was requested by that text.
 fn purge_of(key: &str) -> IsPurged {
     let key = key.to_owned();
     Arc::new(move |identity, asked| {
@@ -113,7 +113,7 @@ fn points() -> PartData {
     PartData::Points(Points::default().into())
 }
 
-/// A profile of so many bytes, compressed or not.
+/// A profile whose size in bytes hardly shrinks when it is compressed.
 fn large_profile(bytes: usize) -> PartData {
     let profile = Profile {
         first_name: Some(noise(bytes).into()),
@@ -134,7 +134,7 @@ fn store_alias(cache: &TestCache, alias: &Lookup, id: ContactId) {
     assert!(cache.store_alias(alias.key(), id, start, FetchSource::Overview, true));
 }
 
-/// Keeps a response of so many bytes that was rendered from the record.
+/// Keeps a response of this many bytes that was rendered from the record.
 fn keep(cache: &TestCache, record: &Record<Rendered>, bytes: usize) {
     cache.keep_rendered(record, &Arc::new(Rendered(bytes)), |_| false);
 }

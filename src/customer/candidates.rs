@@ -1,4 +1,5 @@
-//! When several contacts share an identifier: lists them for a caller that may know, or finds the only one of a type.
+//! When several contacts share an identifier: lists them for a caller that may know them, or finds the only one of a
+//! type.
 //!
 //! Engage lists the contacts with its 409; at most [`MAX_MATCHES`] are kept. Their types are in their profiles, which
 //! are read from `/contacts/{id}` through the cache and the shared flights, within the request's deadline and its share
@@ -24,7 +25,7 @@ use crate::{
 
 /// How many profiles one request reads at once.
 const CONCURRENT: usize = 5;
-/// How often a request starts again because a contact was created, changed or deleted in the meantime.
+/// How often a request is tried in all, if a contact is created, changed or deleted in the meantime.
 const MAX_ROUNDS: usize = 3;
 
 /// One of several contacts that share an identifier.
@@ -87,7 +88,8 @@ impl From<Error> for Refusal {
 }
 
 impl Inner {
-    /// Answers with the only contact that has the identifier, or else with the only one of them that is of the type.
+    /// Answers with the only contact that has the identifier or, if several have it, with the only one of them that is
+    /// of the type.
     pub(super) async fn find_preferred(
         self: &Arc<Self>,
         query: &CustomerQuery,
@@ -242,7 +244,7 @@ impl Inner {
 enum Choice {
     /// The contact was found, and is of the type.
     Found(Box<Found>),
-    /// None or several are of the type, as far as is known.
+    /// Of the contacts whose type is known, none or several are of the type, or too little is known of the others.
     None,
     /// The chosen contact was changed in the meantime.
     Moved,

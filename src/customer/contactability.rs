@@ -1,4 +1,4 @@
-//! Whether a customer can be reached by e-mail, text message and post: staff see whether an address is missing,
+//! Whether a customer can be reached by e-mail, text message and post: for each, whether the address is missing,
 //! malformed or the subject of a warning by Engage. Engage reports nothing else about validity, so nothing else is
 //! claimed.
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{CustomerQuery, CustomerService, Error, Found};
 
-/// The pause after the call budget refused a call. A refused call has already waited for a second, or met a full queue.
+/// The pause after the call budget refused a call. A refused call has already waited for a second, or found the queue
+/// or the flights full.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl CustomerService {

@@ -8,7 +8,8 @@ pub enum Error {
     /// Engage gave no usable answer, and nothing that is cached may be served instead.
     #[error(transparent)]
     Upstream(#[from] engage::Error),
-    /// The request's deadline passed; the upstream call continues.
+    /// The request's deadline passed, or changes kept overtaking what was found. An upstream call that is in flight
+    /// continues.
     #[error("engage did not answer before the deadline")]
     TooLate,
     /// The cached record was damaged and has been dropped. The next request fetches it again.

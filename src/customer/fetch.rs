@@ -1,5 +1,5 @@
-//! The shared upstream calls, each made once for all requests that wait for it. Every kind of call has the same four
-//! steps: begin, call Engage, check that the response is about what was requested, store.
+//! The shared upstream calls, each made once for all requests that wait for it. Every kind of call has the same steps:
+//! begin, call Engage, check that the response is about what was requested as far as it shows that, store.
 //!
 //! The outcome is handed directly to the waiting requests, so an eviction in between costs none of them its answer.
 

@@ -57,7 +57,8 @@ impl CustomerService {
             let _owed = tiers.announce_found(&found).await;
             return;
         }
-        // The contacts that it is found to cover are not announced: the tier has lost its data.
+        // The contacts that the payload is found to cover are not announced, because a wide invalidation also ends the
+        // data in the tier.
         let is_applied = self
             .run_blocking(move |customers| {
                 drop(customers.inner.tiers.apply_payload(&payload, past, now));

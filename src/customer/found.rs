@@ -96,9 +96,11 @@ pub enum CacheStatus {
     Hit = 0,
     /// Not cached here, or too old, but another replica had fetched it. Engage was not called.
     Shared = 1,
-    /// Served from memory although it is too old, because Engage fails. For whole responses only.
+    /// Served from memory although it, or the alias that led to it, is too old, because Engage fails. For whole
+    /// responses only.
     StaleIfError = 2,
-    /// Served from memory although it is too old, because Engage is slow. For whole responses only.
+    /// Served from memory although it, or the alias that led to it, is too old, because Engage is slow. For whole
+    /// responses only.
     StaleIfSlow = 3,
     /// Cached, but too old: Engage was called.
     Stale = 4,
@@ -152,7 +154,8 @@ impl CacheStatus {
 }
 
 impl Verdict {
-    /// The worse of two statuses, for a response that consists of both.
+    /// The verdict of a response that consists of both: the worse status, the earlier end of lifetime, and the greater
+    /// age.
     #[must_use]
     pub fn worst(self, other: Self) -> Self {
         Self {

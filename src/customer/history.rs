@@ -1,5 +1,6 @@
 //! A contact's history for one request: from the cache if it is fresh enough, else from Engage. A part that can't be
-//! fetched is missing in the response and never fails it.
+//! fetched is missing in the response and does not fail it; only a request that accepts cached data alone fails without
+//! a part.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +25,7 @@ use crate::{
     engage,
 };
 
-/// More rounds than there are invalidations of one contact during a request.
+/// More rounds than the invalidations of one contact that are plausible during a request.
 const MAX_ROUNDS: usize = 6;
 
 /// What a request wants from a contact's history.
@@ -328,7 +329,7 @@ impl<'a> HistorySearch<'a> {
         self.may_be_stale &= error.allows_stale();
     }
 
-    /// What is served when Engage's answer is missing, if anything is.
+    /// The result when Engage's answer is missing: stale data, if it may be served, else none.
     fn conclude(&self) -> FoundPart {
         let now = self.inner.clock.tick();
         let memory = &self.inner.tiers.memory;

@@ -17,7 +17,7 @@ use crate::{
 /// The purpose of a request, which sets the priority of its calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
-    /// A shopper or staff waits for the customer.
+    /// A shopper or a member of staff waits for the response.
     #[default]
     Person,
     /// One of many customers of a batch: its calls have a lower priority than those of interactive requests.
@@ -70,7 +70,8 @@ pub struct Plan {
     pub missing: PartSet,
     /// Parts that are served stale while they are refreshed.
     pub refresh: PartSet,
-    /// Parts that are fresh and will expire soon, and were requested just now.
+    /// Parts that are still fresh but expire soon: they are refreshed early, because this request shows that they are
+    /// in use.
     pub ahead: PartSet,
 }
 

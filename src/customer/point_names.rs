@@ -25,8 +25,9 @@ impl CustomerService {
         self.inner.engage.point_definitions_age()
     }
 
-    /// Reads the names of points now, and again when they are a day old or, after a failure, within an hour. Makes one
-    /// call at a time, with a background priority. Returns at once if the names are not wanted.
+    /// Reads the names of points now, and again when they are a day old or, after a failure, within an hour. If Engage
+    /// has no such endpoint, it tries again after a day. Makes one call at a time, with a background priority. Returns
+    /// at once if the names are not wanted.
     pub(super) async fn keep_point_names(&self) {
         let engage = &self.inner.engage;
         if !engage.wants_point_names() {

@@ -53,7 +53,7 @@ listed_enum! {
     /// Why memory did not serve a part as fresh.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Why {
-        /// Nothing was cached of the contact.
+        /// The part was not cached.
         NotCached => "not cached",
         /// The identifier led to no cached contact.
         IdentifierNotCached => "identifier not cached",

@@ -1,8 +1,8 @@
 //! Renders the customer as JSON: a pure function of the parts, the rules, the shape and the time.
 //!
-//! Every key is always present; absent values are `null` or an empty list; amounts of money are exact. What has been
-//! redeemed or has expired by the time of rendering is left out, even from stale records. The next moment at which a
-//! byte would change is returned with the bytes.
+//! Every key is always present; absent values are `null` or an empty list; amounts of money are exact. Vouchers and
+//! promotions that have been redeemed or have expired by the time of rendering are left out, even from stale records; a
+//! requested history has redeemed vouchers. The next moment at which a byte would change is returned with the bytes.
 
 mod current;
 mod guest;
@@ -95,7 +95,7 @@ fn answer_json<'a>(
     content: &Content<'a>,
     moments: &mut Moments,
 ) -> AnswerJson<'a> {
-    // Without `..`, because a response has every part.
+    // Without `..`, so that a new part can't be forgotten here.
     let Parts {
         profile,
         audiences,

@@ -21,7 +21,7 @@ use crate::{
     shared_tier::NotShared,
 };
 
-/// How often the state of the feed is read while no changes are polled.
+/// How often the status of the feed is read if polling is not configured.
 const WATCH_PERIOD: Duration = Duration::from_secs(15);
 /// How far a poll reaches back into the time that is already covered: clocks differ, and a change may be listed late.
 const OVERLAP: Duration = Duration::from_secs(120);
@@ -39,7 +39,7 @@ const KINDS: [ContactChanges; 3] = [
     ContactChanges::Deleted,
 ];
 
-/// The changes that may have been missed.
+/// The state of the watch over the feed.
 struct Watch<'a> {
     inner: &'a Inner,
     feed: &'a Feed,
@@ -74,8 +74,8 @@ enum ChangesUnknown {
 }
 
 impl CustomerService {
-    /// Watches the feed, and polls Engage every `poll` for changes that it may have missed. Returns only without a
-    /// feed.
+    /// Watches the feed, and while it has a gap polls Engage every `poll` for changes that it may have missed. Returns
+    /// only without a feed.
     pub(super) async fn watch_feed(&self, poll: Option<Duration>) {
         let inner = &*self.inner;
         let Some(feed) = inner.webhook_feed() else {
@@ -169,7 +169,8 @@ impl Watch<'_> {
         self.is_failing = true;
     }
 
-    /// Whether the changes can't be found by polling again.
+    /// Whether everything must be invalidated: polling again can't find the changes, and the last such invalidation is
+    /// long enough ago. Counts unreadable polls.
     fn is_lost(&mut self, unknown: &ChangesUnknown, now: Tick) -> bool {
         let is_lost = match unknown {
             ChangesUnknown::TooMany => true,

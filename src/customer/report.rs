@@ -6,7 +6,7 @@ use crate::domain::{ContactId, Identifier, Lookup, PartSet};
 /// The subject of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reported {
-    /// A contact: the parts as fetched until now are never served again.
+    /// A contact: the parts that were fetched until now are never served again.
     Contact,
     /// An identifier of no known contact: its negative entry is dropped.
     Unknown,

@@ -53,8 +53,8 @@ pub(super) struct Search<'a> {
     failures: Vec<(PartSet, Box<str>)>,
     /// Whether the alias could not be resolved again.
     alias_failed: bool,
-    /// The parts that must not be served stale, because Engage answered that it has none or answered about another
-    /// contact.
+    /// The parts that must not be served stale, because Engage's answer rules that out: it does not know the contact,
+    /// or the answer is about another contact.
     no_stale: PartSet,
     /// The parts that the overview did not contain or was not allowed to fill.
     not_in_overview: PartSet,
@@ -329,7 +329,7 @@ impl<'a> Search<'a> {
         };
         let mut parts = memory.still_allowed(fetched, id, cached.as_deref());
         if let Some(cached) = cached.as_ref().and_then(|cached| memory.parts_of(cached)) {
-            // What an entity endpoint returned for this request takes precedence, whatever an overview has stored
+            // What an entity endpoint returned for this request takes precedence over an overview that was stored
             // since.
             parts.merge(&cached, Duration::MAX);
         }

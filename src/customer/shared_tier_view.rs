@@ -27,7 +27,7 @@ pub struct SharedTierStatus {
 /// What the tier has for an identifier.
 #[derive(Clone, Debug)]
 pub struct SharedExplanation {
-    /// The alias or negative entry; `None` also if the identifier is a contact id.
+    /// The alias or negative entry; `None` also if the identifier is a contact id without a type.
     pub alias: Option<SharedAliasView>,
     /// The contact that the alias leads to.
     pub leads_to: Option<ContactId>,
@@ -46,8 +46,8 @@ pub struct SharedContact {
     pub parts: PartMap<Option<SharedValueView>>,
     /// For each part, how long only its entity endpoint may still fill it; zero if the overview may, too.
     pub entity_only: PartMap<Duration>,
-    /// For how long other replicas wait for a flight that looks up the contact. `None`: it was read through an alias,
-    /// which does not say.
+    /// For how long other replicas wait for a flight that looks up the contact. `None` if it was read through an alias,
+    /// for which the tier does not report this.
     pub busy: Option<Duration>,
 }
 

@@ -7,7 +7,7 @@
 //! - [`Tiers::store`] stores what a call fetched, in the shared tier first. Data that an invalidation has overtaken
 //!   according to the shared tier is not stored in memory; it reaches the waiting requests only if this replica's own
 //!   fences allow that.
-//! - [`Tiers::invalidate`] announces it to the other replicas, raises the fence and drops what it covers
+//! - [`Tiers::invalidate`] announces an invalidation to the other replicas, raises its fences and drops what they cover
 //!   ([`announce`]).
 //!
 //! A hit reads [`Tiers::memory`] directly and never the shared tier. While the cache is switched off, the shared tier
@@ -20,9 +20,9 @@
 //!   share ages instead.
 //! - **That sequence is not its place in the order of requests at Engage**: the provenance is marked `is_shared`, and
 //!   [`Provenance::is_later_than`] compares times if one of the two is marked.
-//! - **It never counts as fresh.** A flight knows the greatest age that all its requests accept ([`Demand`]): zero if
-//!   one of them requests fresh data, or corrects something that turned out to be wrong. Such a flight gets a lease at
-//!   once.
+//! - **It never satisfies a request for fresh data.** A flight knows the greatest age that all its requests accept
+//!   ([`Demand`]): zero if one of them requests fresh data, or corrects something that turned out to be wrong. Such a
+//!   flight gets a lease at once.
 //! - **What memory refuses is not requested from the tier again**: if a fence or newer knowledge forbids something that
 //!   the flight needs, the flight asks for a lease. So no flight repeats itself for ever.
 //! - **An invalidation is plain data**, which another replica can apply: it names contacts and identifiers, and
@@ -152,7 +152,7 @@ pub(super) struct Stored {
 }
 
 impl Lease {
-    /// The start of the upstream request: its time and its sequence. Meaningful in this process only.
+    /// The start of the upstream request: its time and its sequence, which have a meaning in this process only.
     pub(super) fn start(&self) -> FetchStart {
         self.start
     }

@@ -33,7 +33,7 @@ pub struct Rules {
     pub storefront: Attributes,
     /// The attributes of the full view.
     pub full: Attributes,
-    /// The window of the responses that are kept rendered.
+    /// The default window: only responses with this window are kept rendered.
     pub expiring_within: Duration,
     /// The definition whose balance is `points.balance`.
     pub default_point_definition: Option<Box<str>>,
@@ -52,7 +52,7 @@ pub struct Attributes {
 const NATIONAL_ID: &str = "socialSecurityNumber";
 
 impl Attributes {
-    /// The attributes of these names; `"*"` stands for all of them.
+    /// The attributes of these names; `"*"` stands for all but the national id.
     pub fn new(names: &[String]) -> Self {
         Self {
             names: names.iter().map(|name| name.as_str().into()).collect(),

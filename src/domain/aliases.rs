@@ -27,7 +27,7 @@ pub enum CustomKeyAttribute {
 /// Whether a contact has an identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
-    /// It has.
+    /// It has it.
     Yes,
     /// It has another value of that kind, or an unreadable one: a contradiction.
     No,

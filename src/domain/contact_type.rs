@@ -1,7 +1,7 @@
 //! The contact type, such as `Member` or `Contact`.
 //!
-//! It is part of every look-up but those by contact id, and so of the cache key. Which types exist depends on the
-//! tenant.
+//! A look-up may have one, with a contact id too, and then it is part of the cache key. Which types exist depends on
+//! the tenant.
 
 use std::{
     fmt,

@@ -30,7 +30,7 @@ pub enum EmailError {
     /// The domain contains a character outside ASCII; international domains are accepted in their `xn--` form.
     #[error("the domain of an e-mail address is taken in ASCII only")]
     DomainNotAscii,
-    /// The local part contains a character outside ASCII.
+    /// The local part, or a text without `@`, contains a character outside ASCII.
     #[error("an e-mail address is taken in ASCII only")]
     NotAscii,
 }

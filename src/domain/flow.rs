@@ -14,7 +14,7 @@ listed_enum! {
         RefreshAhead => "refresh_ahead",
         /// Stale data was served.
         Refresh => "refresh",
-        /// A prefetch or a batch asks for data that is not cached: no shopper or till waits for it.
+        /// A prefetch or a batch needs data that memory can't serve: no shopper or till waits for it.
         Deferred => "deferred",
         /// A caller waits for data that is not cached.
         Miss => "miss",
@@ -101,7 +101,7 @@ pub struct Requester {
 pub struct Demand {
     /// The parts that they wait for.
     pub needed: PartSet,
-    /// The greatest age of another replica's data that all of them accept; zero: they accept none.
+    /// The greatest age of another replica's data that all of them accept; zero if one of them accepts none.
     pub max_age: Duration,
 }
 

@@ -66,7 +66,7 @@ pub struct IdentifierRules {
     pub phone_region: country::Id,
     /// Whether a national id with a wrong check digit is refused.
     pub check_digits: bool,
-    /// The country of a national id that is valid in either.
+    /// The country of a national id that is valid in both countries.
     pub national_id_country: Option<national_id::Country>,
 }
 
@@ -109,7 +109,7 @@ pub enum Identifier {
     SocialSecurityNumber(NationalId),
     /// A member number or external id.
     CustomKey(CustomKey),
-    /// A value of any kind, recognised by its form.
+    /// A value of any kind but the contact id, recognised by its form.
     Any(AnyIdentifier),
 }
 

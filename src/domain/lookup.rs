@@ -14,7 +14,8 @@ use super::{
 pub struct Lookup {
     /// The requested identifier.
     pub identifier: Identifier,
-    /// The required contact type. Engage needs it with everything but a contact id.
+    /// The required contact type. Engage's overview needs it with everything but a contact id; `/contacts/id` does
+    /// without.
     pub contact_type: Option<ContactType>,
     /// Whether the contact type is the service's default, and not the caller's.
     pub has_default_type: bool,
@@ -135,7 +136,8 @@ impl LookupKey {
     }
 
     /// What a failure of a call by this key is charged to: a hash of the value without kind and contact type, so that
-    /// one contact cannot count as several. Equal for all keys of one contact id.
+    /// one value counts once, whatever the kind and the type by which it is requested. Equal for all keys of one
+    /// contact id.
     pub fn subject(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.value.hash(&mut hasher);

@@ -92,7 +92,7 @@ impl NationalId {
                 (Some(swedish), Some(finnish)) => {
                     let is_finnish = match country {
                         Some(country) => country == Country::Finland,
-                        // `+` means a Swedish age of a hundred years, but a Finnish one of two hundred.
+                        // `+` means a Swedish age of about a hundred years, but a Finnish birth in the 19th century.
                         None => {
                             swedish.is_coordination_number
                                 && check == CheckDigit::Verified
@@ -125,8 +125,8 @@ impl NationalId {
         })
     }
 
-    /// Every id that the text may mean, in any spelling, with any check digit: ten digits may be of either century and
-    /// country.
+    /// Every id that the text may mean, in any spelling, with any check digit: ten digits may be of either century.
+    /// They may also be Finnish, but only if the check character is right.
     pub fn readings(text: &str) -> Vec<Self> {
         let Some(text) = compact(text) else {
             return Vec::new();

@@ -42,7 +42,7 @@ impl Part {
         Part::ALL.into_iter().find(|part| part.as_str() == name)
     }
 
-    /// Whether every response contains the part: without it there is no customer.
+    /// Whether every response contains the part, requested or not.
     const fn is_always_needed(self) -> bool {
         match self {
             Part::Profile | Part::Audiences => true,

@@ -164,13 +164,13 @@ pub(super) fn dialled(text: &str) -> Option<String> {
 
 /// Whether the text is a Swedish mobile number in national form: ten digits beginning with 07.
 ///
-/// They may also be a personnummer of a birth in 2007; a phone number is likelier.
+/// Such digits may also be a personnummer of a birth in 2007; a phone number is likelier.
 pub(super) fn is_swedish_mobile(text: &str) -> bool {
     text.len() == 10 && text.starts_with("07") && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns the international digits without a trunk prefix written in brackets; `None` without one. In Italy, among
-/// others, the zero is part of the number.
+/// Returns the international digits without the trunk prefix that follows the calling code, as in `+46 (0)70`; `None`
+/// if there is none. In Italy, among others, the zero is part of the number.
 fn without_trunk_prefix(digits: &str) -> Option<String> {
     let (code, national) = digits.split_at_checked(calling_code_length(digits))?;
     if !national.starts_with('0') {

@@ -1,5 +1,5 @@
-//! Compact, lossless serde form of other crates' values, for storing a contact's parts compressed in memory. Used as
-//! `#[serde(with = "plain")]`. Not used for responses.
+//! Compact, lossless serde form of other crates' values, for storing a contact's parts in memory and in the shared
+//! tier. Used as `#[serde(with = "plain")]`. Not used for responses.
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;

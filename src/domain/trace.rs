@@ -54,7 +54,7 @@ impl SpanId {
 }
 
 impl SpanContext {
-    /// A first span of a new trace.
+    /// The first span of a new trace.
     pub fn root(is_sampled: bool) -> Self {
         Self {
             trace: TraceId::random(),
@@ -171,7 +171,7 @@ impl FlightTrace {
         }
     }
 
-    /// The span's context. Whether it is recorded is as known now.
+    /// The span's context. `is_sampled` may still become `true` when another request joins.
     pub fn context(&self) -> SpanContext {
         SpanContext {
             is_sampled: self.is_sampled.load(Ordering::Relaxed),

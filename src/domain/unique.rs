@@ -37,7 +37,7 @@ enum Value {
 }
 
 impl UniqueKinds {
-    /// These kinds; a custom key is searched in this attribute. Contact ids and `any` are never among them.
+    /// These kinds; a custom key is searched in this attribute. No values are taken for contact ids and `any`.
     pub fn new(
         kinds: impl IntoIterator<Item = IdentifierKind>,
         custom_key: Option<CustomKeyAttribute>,

@@ -13,7 +13,7 @@ use crate::{
     domain::{Audience, Audiences},
 };
 
-/// Parts of which most is the same for every contact.
+/// Parts whose content is mostly the same for every contact.
 fn parts(number: u32) -> Parts {
     let audience = |number: u32| Audience {
         id: format!("{number}").into(),

@@ -144,7 +144,7 @@ fn with_both_sources_data_is_trusted_while_both_work() {
     feed.note(at(10), Received);
     assert_eq!(feed.longest_lifetime(at(10), millis(10_500)), FALLBACK);
     assert_eq!(feed.longest_lifetime(at(11), millis(10_500)), Duration::MAX);
-    // Cut, and read on: what was trusted before is trusted again.
+    // The stream is interrupted and then read on: what was trusted before is trusted again.
     assert_eq!(feed.longest_lifetime(at(11), at(50)), FALLBACK);
     assert_eq!(feed.status(at(50)), FeedStatus::Working);
     assert_eq!(feed.working_since(at(50)), Some(at(10)));

@@ -59,7 +59,8 @@ impl Window {
         missed >= u64::from(MIN_MISSED) && missed * MISSED_SHARE >= received
     }
 
-    /// Whether so few were missed that data can be trusted again: less than half of what makes it fail.
+    /// Whether so few were missed that data can be trusted again: fewer than three, or less than half of the share that
+    /// makes the feed fail.
     pub(super) fn has_recovered(&self, now: Tick) -> bool {
         let (received, missed) = self.counts(now);
         missed < u64::from(MIN_MISSED) || 2 * missed * MISSED_SHARE < received
@@ -106,7 +107,7 @@ mod tests {
         Tick::default() + Duration::from_secs(second)
     }
 
-    /// So many read, then so many missed, then one read, all at one time.
+    /// A window with `read` received deliveries, then `missed` missed ones, then one received, all at `now`.
     fn window(read: u32, missed: u32, now: Tick) -> Window {
         let mut window = Window::default();
         (0..read).for_each(|_| window.note_received(now));

@@ -22,7 +22,7 @@ pub(super) struct Table<K, F> {
 #[derive(Debug)]
 struct Shard<K, F> {
     fences: HashMap<K, Kept<F>>,
-    /// No fence expires before this, so a sweep would find none.
+    /// No fence that the last sweep left expires before this, so an earlier sweep would find few.
     next_sweep: Tick,
     /// How many fences make a sweep worthwhile: twice as many as the last one left.
     sweep_at: usize,
@@ -31,7 +31,8 @@ struct Shard<K, F> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Kept<F> {
     fence: F,
-    /// When it expires: from then on it forbids nothing.
+    /// When it expires and may be dropped: from then on no call that it concerns is in flight. Until it is dropped it
+    /// still forbids data from before it was raised.
     until: Tick,
 }
 
@@ -60,7 +61,7 @@ impl<K: Hash + Eq, F: Copy + Default> Table<K, F> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fence of the key; one that forbids nothing where there is none.
+    /// The fence of the key; if it has none, one that forbids nothing.
     pub(super) fn get(&self, key: &K) -> F {
         self.get_kept(key).0
     }
@@ -75,7 +76,8 @@ impl<K: Hash + Eq, F: Copy + Default> Table<K, F> {
         self.locked().map(|shard| shard.fences.len()).sum()
     }
 
-    /// Changes the fence of the key and keeps it until then at least. `false` where the table is full.
+    /// Changes the fence of the key and keeps it at least until `until`. `false` if the key's shard is full and has no
+    /// fence of the key.
     pub(super) fn change(
         &self,
         key: K,

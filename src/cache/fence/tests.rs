@@ -177,7 +177,7 @@ fn fence_around_everything_drops_only_the_fences_that_it_covers() {
     fences.drop_covered(fences.everything(), now + LAG);
     assert_eq!(fences.counts(), (2, 1));
     assert!(!fences.allows(numbered(2), Part::Points, start));
-    // One that is kept for longer is not covered.
+    // A fence with a longer entity-only time is not covered.
     fences.entity_read(numbered(3), Part::Points, now + LAG);
     fences.drop_covered(fences.latest(), now + LAG);
     assert_eq!(fences.counts().0, 1);
@@ -187,7 +187,7 @@ fn fence_around_everything_drops_only_the_fences_that_it_covers() {
     );
 }
 
-/// A call that begins in the last moment of the time may end as much later as any other.
+/// A call that begins in the last moment of the time may last as long as any other.
 #[test]
 fn entity_only_time_is_kept_until_calls_begun_within_it_have_ended() {
     let left = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use crate::{cache::fence::Sequence, clock::Tick, rate::Bucket};
 /// How often a key may be called again.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// How many calls for one key may begin at once.
+    /// How many calls for one key may begin in a row without a pause.
     pub in_a_row: u32,
     /// After those, the least time between two calls.
     pub spacing: Duration,

@@ -32,7 +32,7 @@ fn requested(sequence: Sequence, second: u64, source: FetchSource) -> Provenance
     }
 }
 
-/// A policy with a feed, of which nothing was heard.
+/// A policy with a feed that has not received a delivery.
 fn policy_with_feed() -> Policy {
     let silence = Some(Duration::from_secs(10_000));
     let feed = Feed::new(silence, false, Duration::from_secs(20));
@@ -141,7 +141,7 @@ fn data_of_another_replica_competes_by_the_time_of_its_request() {
         assert_eq!(shared.is_later_than(&own), is_later, "{second} s");
         assert_eq!(own.is_later_than(&shared), is_earlier, "{second} s");
     }
-    // An own request that began after the reading.
+    // This replica's own request began after the shared data was read.
     let shared = requested(10, true);
     assert!(requested(10, false).is_later_than(&shared));
     assert!(!requested(9, false).is_later_than(&shared));

@@ -83,7 +83,7 @@ fn burst_of_records_stays_within_a_tenth_above_the_size() {
 const FIT: u32 = 1000;
 const FIT_BYTES: u64 = 7 << 19;
 
-/// A request for a contact of that size; whether it was cached.
+/// Requests a contact, and stores and renders it if it is not cached. Returns whether it was cached.
 fn request(cache: &TestCache, number: u32) -> bool {
     let id = numbered(number);
     let is_cached = cache.record(id).is_some();
@@ -96,9 +96,9 @@ fn request(cache: &TestCache, number: u32) -> bool {
     is_cached
 }
 
-/// A cache full of others, then a scan over ten times as many contacts as fit, during which each of 100 is read again
-/// whenever as many came as fit. `request` says whether the contact was cached. Returns how many in a hundred of these
-/// reads were hits.
+/// Fills the cache with 100 contacts and others, then scans ten times as many contacts as fit; during the scan, each of
+/// the 100 is read once per [`FIT`] scanned contacts. `request` says whether the contact was cached. Returns how many
+/// in a hundred of these reads were hits.
 fn hits_during_a_scan(mut request: impl FnMut(u32) -> bool) -> u32 {
     for number in 0..2 * FIT {
         request(100_000 + number);
@@ -180,7 +180,7 @@ fn refused_record_is_still_returned_to_its_callers() {
 
 #[test]
 fn three_aliases_of_every_contact_fit_into_two_kibibytes_each() {
-    // Enough that the parts of the index differ little in size.
+    // Enough contacts that the shards of the index differ little in size.
     let contacts = 40_000;
     let cache = sized(contacts * 2048);
     let alias = |number: u64, domain: u64| email(&format!("alva.{number}@{domain}.example.com"));
@@ -213,7 +213,7 @@ fn aliases_in_use_outlast_a_flood_of_others() {
     let hits = hits_during_a_scan(request);
     assert!(hits >= 95, "{hits} % hits");
     let bytes = cache.counts().aliases * AliasIndex::ENTRY_BYTES as u64;
-    // The number of entries is rounded up for each part of the index.
+    // The number of entries is rounded up for each shard of the index.
     assert!(
         bytes <= cache.max_bytes() / ALIAS_SHARE * 102 / 100,
         "{bytes}"
@@ -252,7 +252,7 @@ fn records_too_old_for_anything_are_counted_as_expired() {
     assert_eq!(cache.evictions(), expired);
 }
 
-/// A reason that takes so many bytes on the heap.
+/// A reason that takes this many bytes on the heap.
 #[derive(Clone)]
 struct Lengthy(usize);
 

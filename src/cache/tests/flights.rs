@@ -59,7 +59,7 @@ async fn fresh_callers_share_one_call_in_fifty_milliseconds() {
             assert_eq!(handle.outcome().await, Ok(number));
         }
     }
-    // A caller that would have joined the last call does not wait.
+    // A caller that the last call could have served does not wait for the pace.
     let plain = join(Sequence::default());
     assert_eq!(plain.joined, Joined::Started);
     assert_eq!(plain.outcome().await, Ok(10));

@@ -161,7 +161,7 @@ fn purge_by_identifier_drops_what_may_be_the_contacts() {
     assert_eq!(served(&cache, contact('1')), []);
     // Its older profile shows that it is another contact.
     assert_eq!(served(&cache, contact('2')), HistoryPart::ALL);
-    // Without a profile it may be anyone's.
+    // Without a profile it may be the purged contact's.
     assert_eq!(served(&cache, contact('3')), []);
     assert_eq!(cache.counts().histories, 3);
     store(&cache, contact('1'), HistoryPart::Purchases, before);

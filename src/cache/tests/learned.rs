@@ -83,7 +83,7 @@ fn no_alias_is_learned_from_a_profile_that_is_not_stored() {
     store(&cache, contact('1'), early, Overview, A);
     assert_eq!(leads_to(&cache, A), None);
     assert_eq!(leads_to(&cache, B), Some(contact('1')));
-    // Nor does one that an invalidation has overtaken.
+    // An alias is not learned either from a profile that an invalidation has overtaken.
     let start = cache.begin();
     cache.invalidate(contact('2'), Part::Profile.into());
     store(&cache, contact('2'), start, Entity, A);
@@ -104,7 +104,7 @@ fn older_profile_does_not_take_an_alias_from_a_newer_one() {
         store_alias_at(&cache, contact('2'), late, source);
         store(&cache, contact('1'), early, source, A);
         assert_eq!(leads_to(&cache, A), Some(contact('2')));
-        // Neither is a newer one renewed by an older.
+        // A newer alias is not replaced by an older one, either.
         let newest = cache.begin();
         store(&cache, contact('2'), newest, source, A);
         assert_eq!(learned_at(&cache), Some(newest.sequence));
@@ -128,7 +128,7 @@ fn newer_profile_takes_an_alias_of_a_contact_that_is_not_cached() {
     store_alias_at(&cache, contact('1'), cache.begin(), Overview);
     store(&cache, contact('2'), cache.begin(), Overview, A);
     assert_eq!(leads_to(&cache, A), Some(contact('2')));
-    // Nor of one that shows another.
+    // It also takes the alias of a cached contact whose profile now shows another value.
     store(&cache, contact('2'), cache.begin(), Overview, B);
     store(&cache, contact('3'), cache.begin(), Overview, A);
     assert_eq!(leads_to(&cache, A), Some(contact('3')));

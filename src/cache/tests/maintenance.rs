@@ -49,7 +49,7 @@ fn cold_record_loses_its_rendered_responses_and_a_read_one_keeps_them() {
     cache.maintain();
     assert_eq!(bytes(), both - 1000);
     assert_eq!(rendered(&cache, contact('1')), [1000]);
-    // An operator's look is no read.
+    // `explain` does not count as a read.
     assert_eq!(cache.explain(contact('2')).parts.len(), 1);
     cache.maintain();
     assert!(rendered(&cache, contact('2')).is_empty());
@@ -108,7 +108,7 @@ fn sweep_is_due_whenever_records_grow_while_half_full() {
         while bytes() <= before + limit {
             let id = ids.next().expect("endless");
             store_profile(&cache, id);
-            // Read twice: a cache that fills up keeps nothing before.
+            // Read twice, because a cache that is half full keeps no response before the second read.
             cache.record(id);
             keep(&cache, &cache.record(id).expect("a record"), 4000);
         }

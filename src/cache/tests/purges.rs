@@ -17,7 +17,8 @@ fn purge_reaches_requests_begun_before_it_and_none_later() {
     assert!(!kept(contact('1'), before, points()));
     assert!(kept(contact('1'), after, profile("A-1")));
     assert!(kept(contact('2'), other, profile("B-2")));
-    // A profile as old shows that these are another's; without one they may be the purged contact's.
+    // A profile from before the purge shows that these points are another contact's; without one they may be the purged
+    // contact's.
     assert!(kept(contact('2'), other, points()));
     assert!(!kept(contact('3'), other, points()));
     assert!(kept(contact('3'), after, points()));

@@ -1,5 +1,5 @@
-//! Data that other replicas fetched: it is stored with the number of its reading, and compared by the time of its
-//! request.
+//! Data that other replicas fetched: it is stored with a sequence number taken when it was read from the tier, and
+//! compared by the time of its request.
 
 use super::*;
 use crate::{cache::freshness::Provenance, clock::Tick, domain::Overview};
@@ -95,7 +95,8 @@ fn fence_raised_after_the_reading_keeps_shared_data_out() {
     cache.invalidate(contact('1'), Part::Profile.into());
     assert!(store_shared(&cache, read_before).held().is_empty());
     assert!(cached_profile(&cache).is_none());
-    // The tier drops what it covers: what is read afterwards was requested afterwards, by whichever clock.
+    // The tier drops the data that the invalidation covers, so what is read after the invalidation was requested after
+    // it, even if the clocks differ.
     let read_after = shared(&cache, FetchSource::Entity, SECOND);
     assert_eq!(
         store_shared(&cache, read_after).held(),
@@ -119,7 +120,7 @@ fn entity_only_time_of_the_tier_keeps_overviews_out_and_is_no_fence() {
     let overview = shared(&cache, FetchSource::Overview, Duration::ZERO);
     assert!(store_shared(&cache, overview).held().is_empty());
     clock.advance(20 * SECOND);
-    // Not for this replica's whole lag: another replica's read adds nothing of its own.
+    // It does not last for this replica's whole lag: data that another replica fetched adds no time of its own.
     assert_eq!(entity_only(), PartSet::EMPTY);
 }
 
@@ -171,7 +172,7 @@ fn shared_alias_that_the_cached_one_outlasts_is_refused() {
     );
     assert!(offer(contact('2'), SECOND).is_some());
     assert_eq!(leads_to(), Some(contact('2')));
-    // Confirmed or not, it stays another replica's.
+    // Whether it is confirmed or not, its provenance stays that of another replica.
     let cached = cache.alias(alias.key()).expect("an alias");
     cache.confirm_alias(alias.key(), &cached, false);
     let cached = cache.alias(alias.key()).expect("an alias");

@@ -51,7 +51,7 @@ impl Inner {
         self.finish(&CallKey::Part(id, part), start, cause, outcome)
     }
 
-    /// Calls the part's entity endpoint and checks that its answer is about the contact.
+    /// Calls the part's entity endpoint. Fails if the response names another contact.
     async fn read_part(
         &self,
         permit: Permit,

@@ -23,7 +23,7 @@ const SHAPE: Shape = Shape {
     expiring_within: DAY,
 };
 
-/// A cache with one customer, whose response is rendered.
+/// A cache with one customer, and what is needed to render the response.
 struct Kept {
     cache: Cache<Rendered, Error>,
     clock: ManualClock,

@@ -1,5 +1,5 @@
-//! Selects what has neither been redeemed nor expired, and what expires soon. Finds the moment at which time changes
-//! the response.
+//! Selects what has neither been redeemed nor expired, and what expires soon. Finds the next moment at which the
+//! passing of time changes the response.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ pub(super) fn vouchers<'a>(vouchers: &'a [Voucher], moments: &mut Moments) -> Ve
         .collect()
 }
 
-/// The promotions that can be used in the channel: one without offers there is left out.
+/// The promotions that can be used in the channel; a promotion without an offer in the channel is left out.
 pub(super) fn promotions<'a>(
     promotions: &'a [Promotion],
     channel: Option<Channel>,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The JSON of a response without a customer, with the same keys as any other. `blank` is a contact of which nothing is
-/// known; the values that a response would contain even for that are emptied.
+/// known; values that a response contains even about such a contact are emptied.
 pub(in crate::customer) fn guest(
     rules: &Rules,
     shape: &Shape,
@@ -39,7 +39,7 @@ pub(in crate::customer) fn guest(
     answer.to_string().into_bytes()
 }
 
-/// Empties every list, and replaces every value with `null`.
+/// Empties every list, and replaces every value that is neither a list nor an object with `null`.
 fn empty(value: &mut Value) {
     match value {
         Value::Object(members) => members.values_mut().for_each(empty),

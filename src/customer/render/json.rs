@@ -45,8 +45,8 @@ pub(super) struct AnswerJson<'a> {
     pub(super) point_transactions: Option<PageJson<TransactionJson<'a>>>,
     /// History, the newest item first; `null` unless requested, or where it is not available.
     pub(super) redeemed_vouchers: Option<PageJson<RedeemedJson<'a>>>,
-    /// What Engage sums up of the purchases; `null` unless requested, where it is not available, or where Engage
-    /// has computed none.
+    /// Engage's summary of the purchases; `null` unless requested, where it is not available, or where Engage has
+    /// computed none.
     pub(super) purchases: Option<PurchasesJson>,
     /// What ends within the window, soonest first; `null` where vouchers, promotions or points are missing: the list
     /// would be incomplete.
@@ -60,8 +60,8 @@ pub(super) struct AnswerJson<'a> {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Points))]
 pub(super) struct PointsJson<'a> {
-    /// That of the default definition, else of the only account, else `null`: balances of different definitions are
-    /// never summed.
+    /// The balance of the default definition, else of the only account, else `null`: balances of different definitions
+    /// are never summed.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
     #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     balance: Option<Decimal>,
@@ -134,7 +134,7 @@ impl<'a> From<&'a Money> for MoneyJson<'a> {
 pub(super) struct VoucherJson<'a> {
     /// What Engage redeems the voucher by.
     id: &'a str,
-    /// What the customer shows and a till scans.
+    /// The code that the customer shows and a till scans.
     code: Option<&'a str>,
     /// The voucher's name.
     name: Option<&'a str>,
@@ -142,7 +142,7 @@ pub(super) struct VoucherJson<'a> {
     value: Option<MoneyJson<'a>>,
     /// The same in other currencies.
     local_values: Vec<MoneyJson<'a>>,
-    /// From this moment on it is not sent any more; `null`: never.
+    /// When it expires: from then on it is no longer listed as current. `null`: it does not expire.
     expires_on: Option<TimeJson>,
 }
 
@@ -182,7 +182,7 @@ pub(super) struct PromotionJson<'a> {
     image_url: Option<&'a str>,
     /// A page about it.
     link: Option<&'a str>,
-    /// From this moment on it is not sent any more; `null`: never.
+    /// When it expires: from then on it is no longer listed as current. `null`: it does not expire.
     expires_on: Option<TimeJson>,
     /// By channel.
     offers: Vec<OfferJson<'a>>,

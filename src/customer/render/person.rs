@@ -19,7 +19,8 @@ use crate::{
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Profile))]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProfileJson<'a> {
-    /// Whether the identity is protected, also where Engage's flag cannot be read: show neither address nor numbers.
+    /// Whether the identity is protected; also `true` where Engage's flag cannot be read. If so, show neither address
+    /// nor numbers.
     pub(super) protected: bool,
     /// First name.
     pub(super) first_name: Option<&'a str>,
@@ -77,7 +78,7 @@ impl<'a> From<&'a Address> for AddressJson<'a> {
     }
 }
 
-/// A loyalty level: what Engage tells of it, else `null`.
+/// A loyalty level; what Engage does not report of it is `null`.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Level))]
 #[serde(rename_all = "camelCase")]
@@ -88,11 +89,11 @@ pub(super) struct LevelJson<'a> {
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
     #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     points: Option<Decimal>,
-    /// The points of the next level; `null` unless both others are known.
+    /// The points that the next level requires; `null` unless both other numbers are known.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
     #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     threshold: Option<Decimal>,
-    /// The points that lack to the next level.
+    /// The points that are still missing for the next level.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
     #[cfg_attr(test, schema(value_type = Option<f64>, format = "decimal"))]
     points_to_next: Option<Decimal>,
@@ -143,8 +144,9 @@ pub(super) struct AttributesJson<'a> {
     pub(super) is_protected: bool,
 }
 
-/// Words in the key of an attribute, or of a structure within it, that give away where a contact lives or shops or how
-/// to reach it, in English and Swedish. For a contact with protected identity it is better to leave out too much.
+/// Words that give away where a contact lives or shops or how to reach it, in English and Swedish: in the key of an
+/// attribute, or anywhere in an attribute that is an object or a list. For a contact with protected identity it is
+/// better to leave out too much.
 const WHEREABOUTS: [&str; 25] = [
     "address",
     "adress",

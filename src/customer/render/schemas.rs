@@ -16,7 +16,6 @@ use crate::{
 
 /// The names and schemas of the response and of all types that it contains, the response first. What a derived schema
 /// cannot say is added when the document is put together.
-/// say is left to the assembly of the document.
 pub(crate) fn of_answer() -> Vec<(String, RefOr<Schema>)> {
     let mut schemas = vec![(AnswerJson::name().into_owned(), AnswerJson::schema())];
     AnswerJson::schemas(&mut schemas);

@@ -53,8 +53,8 @@ impl Search<'_> {
         if !is_contradicted && of_type {
             let confirmed = matches == Match::Yes || key.is_contact_id();
             memory.confirm_alias(key, alias, confirmed);
-            // The profile hides the identifier too. It will say the same until a new profile is stored, so this is
-            // noted once.
+            // This covers a profile that hides the identifier, too. The result stays the same until a new profile is
+            // stored, so it is noted once.
             memory.note_seen(key, alias, provenance.sequence);
             return Ok(AliasCheck::Holds);
         }
@@ -80,7 +80,7 @@ impl Search<'_> {
         Ok(AliasCheck::Dropped)
     }
 
-    /// Call this after the alias was dropped.
+    /// Records that the resolution of the alias failed. Call this after the alias was dropped.
     fn note_resolution_failed(&self, error: &engage::Error) {
         let call = CallKey::Resolution(self.query.lookup.key().clone());
         // The failure counts from now: with an earlier start, the fence just raised for the alias would end the

@@ -33,8 +33,8 @@ impl Calls {
 }
 
 impl Search<'_> {
-    /// The calls that resolve the alias. This is the overview, which returns the parts too, unless its lagging copy
-    /// could bring a wrong alias back, or it needs the contact type that the request leaves open.
+    /// The calls that resolve the alias. This is the overview, which returns the parts too, unless it is too large, its
+    /// lagging copy could bring a wrong alias back, or it needs the contact type that the request leaves open.
     pub(super) fn calls_for_alias(&self, id: Option<ContactId>, now: Tick) -> Calls {
         let fences = &self.inner.tiers.memory.fences;
         let lookup = &self.query.lookup;
@@ -112,8 +112,8 @@ impl Search<'_> {
         if !from_overview.is_empty() {
             calls.overview = Some(self.overview_of(id, from_overview, now));
         }
-        // If nothing is cached and parts are requested fresh, the overview comes first: it shows whether the contact
-        // exists.
+        // If nothing is cached, the overview comes first, because it shows whether the contact exists; only parts that
+        // it never contains and that are not requested fresh are fetched at the same time.
         let is_cold = record.held().is_empty() && !from_overview.is_empty();
         let immediate = if is_cold {
             from_entity
@@ -155,7 +155,8 @@ impl Search<'_> {
         (lookup, not_before)
     }
 
-    /// Starts the calls that refresh parts that are stale or will be soon. Waits for none of them.
+    /// Starts the calls that refresh the alias if it is stale, and parts that are stale or will be soon. Waits for none
+    /// of them.
     pub(super) fn refresh(&self, ready: &Ready) {
         let Ready {
             record, plan, now, ..
@@ -250,7 +251,8 @@ impl Search<'_> {
         }
     }
 
-    /// A call that no request waits for. It accepts another replica's data if that is newer than what is cached.
+    /// The request for a call that no request of a caller waits for. It accepts another replica's data if that is newer
+    /// than what is cached.
     fn background_request(
         &self,
         priority: Priority,

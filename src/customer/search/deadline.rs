@@ -10,9 +10,9 @@ use crate::{
 };
 
 impl Search<'_> {
-    /// Waits for the calls, unless one of them is in back-off: then its failure is applied without a call. Parts that
-    /// are requested fresh are tried nevertheless; if the profile is requested fresh, so is the resolution of the
-    /// contact.
+    /// The step that waits for the calls, unless one of them is in back-off: then its failure is applied without a
+    /// call, and the cache is read again. The calls of parts that are requested fresh ignore the back-off; if the
+    /// profile is requested fresh, so do those of the overview and of the resolution.
     pub(super) fn wait_unless_in_back_off(
         &mut self,
         calls: Calls,
@@ -64,8 +64,9 @@ impl Search<'_> {
         self.expect_none_in_overview(missing);
     }
 
-    /// The time until which the request waits for calls. It is at most `cache.stale_if_slow` away if every requested
-    /// part is cached within its stale windows or is known to be unavailable.
+    /// The time until which the request waits for calls. It is at most `cache.stale_if_slow` after the request's
+    /// arrival if the request accepts stale data, nothing is requested fresh, and every requested part is cached within
+    /// its stale windows or is known to be unavailable.
     pub(super) fn deadline_for(
         &self,
         record: &CachedRecord,

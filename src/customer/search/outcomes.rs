@@ -85,8 +85,8 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Whether the overview does not know the contact to which an entity endpoint resolved the alias. It is then
-    /// requested by the contact id, because its answer about the alias may be old. This answer may be old as well.
+    /// Whether an overview that was requested by the contact id, because its answer about the alias may be old, does
+    /// not know the contact. That answer may be old as well.
     fn lags_behind_alias(&self, error: &engage::Error, calls: &Calls) -> bool {
         let key = self.query.lookup.key();
         let mut lookups = calls.overview.iter().map(|(lookup, _)| lookup);
@@ -106,7 +106,8 @@ impl Search<'_> {
             .is_some_and(|alias| self.query.is_resolved_by(&alias))
     }
 
-    /// Whether the alias is missing, was found before the request arrived, or was found by another replica.
+    /// Whether the alias was not resolved by a call of this replica since the request arrived: this request's calls
+    /// found none, an earlier one, or another replica's.
     fn alias_is_old(&self) -> bool {
         let is_old = |alias: Alias| {
             alias.provenance.is_shared || alias.provenance.sequence < self.query.arrival

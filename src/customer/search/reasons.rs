@@ -92,8 +92,8 @@ impl Search<'_> {
         }
     }
 
-    /// Records that calls for these parts failed. Without parts it is the call that resolves the identifier, which
-    /// concerns all of them.
+    /// Records that calls for these parts failed. An empty set stands for the call that resolves the identifier, which
+    /// concerns all parts.
     pub(super) fn keep_failure(&mut self, parts: PartSet, error: &Error) {
         self.failures.push((parts, error.to_string().into()));
     }

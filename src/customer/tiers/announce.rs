@@ -30,7 +30,7 @@ const MAX_OWED: usize = 10_000;
 /// The webhook that reported a change.
 #[derive(Clone, Copy, Debug)]
 pub struct WebhookMessage<'a> {
-    /// Its id. A webhook takes effect once.
+    /// Its id. Replicas that share a tier recognise by it a webhook that was applied before.
     pub id: &'a str,
     /// When it arrived.
     pub at: Tick,
@@ -88,11 +88,11 @@ impl Drop for Unapplied<'_> {
 
 impl Tiers {
     /// Makes sure that what the invalidations cover, as fetched until now, is never served again: neither by flights
-    /// that have begun nor from memory, here and, at most a second later, at every replica. Does nothing for a webhook
-    /// that was applied before, here or elsewhere.
+    /// that have begun nor from memory, here and, at most a second later, at every replica. With a shared tier, does
+    /// nothing for a webhook that was applied before, here or elsewhere; without one, the caller must recognise
+    /// repeated webhooks.
     ///
-    /// Fails if other replicas may not have been reached. It has taken effect here nevertheless. Repeat it with the
-    /// same webhook.
+    /// Fails if other replicas may not have been reached. Even then it has taken effect here. Repeat it with the same
     /// webhook.
     pub(in crate::customer) async fn invalidate(
         &self,
@@ -147,8 +147,8 @@ impl Tiers {
         self.owed.is_much()
     }
 
-    /// Records that a webhook could not be read, here and, if they can be reached, at the other replicas. Does nothing
-    /// if that was recorded before.
+    /// Records that a webhook could not be read, here and, if they can be reached, at the other replicas. With a shared
+    /// tier, does nothing if that was recorded before.
     pub(in crate::customer) async fn note_missed(&self, message: WebhookMessage<'_>) {
         // A different id than the webhook's own: once the webhook can be read, its change must not count as repeated.
         let id = format!("{}\nmissed", message.id);
@@ -270,7 +270,7 @@ async fn announce(
     shared.announce(announcement).await
 }
 
-/// The contact that an invalidation names, what it covers of it, and whether the contact is gone.
+/// The contact that an invalidation names, the parts that it covers, and whether the contact is purged.
 fn contact(invalidation: &Invalidation) -> Option<(ContactId, PartSet, bool)> {
     match invalidation {
         Invalidation::Parts(id, parts) => {

@@ -22,7 +22,8 @@ use crate::{
 
 /// The pause before a flight checks again whether another replica's call has ended, in milliseconds.
 const LOOK_AGAIN: std::ops::Range<u64> = 25..100;
-/// The longest wait of a flight for the calls of other replicas. Each of their leases ends earlier.
+/// The longest wait of a flight for the calls of other replicas; then it takes a lease itself. With the default
+/// configuration each of their leases ends earlier.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The server measures ages in milliseconds: data that is newer by at most this may be the same as the cached data.
@@ -60,7 +61,8 @@ impl Tiers {
     ) -> Look {
         let mut demand = flight.demand();
         let give_up = self.clock.tick() + LONGEST_WAIT;
-        // Whether a lease is needed, because memory refused something that the flight needs.
+        // Whether the flight must get a lease, because memory refused something that it needs, or because it has waited
+        // too long.
         let mut wants_lease = false;
         while self.memory.is_on() {
             let start = self.memory.begin();
@@ -117,7 +119,8 @@ impl Tiers {
         Look::Unavailable
     }
 
-    /// Data that memory would refuse for its age is not requested: the flight waits for another replica's call instead.
+    /// Limits the age so that data that memory would refuse is not requested: the flight waits for another replica's
+    /// call or gets a lease instead.
     fn usable_age(&self, target: Target<'_>, max_age: Duration, now: Tick) -> Duration {
         let longest = self.memory.policy.longest_use(target.source(), now);
         longest.map_or(max_age, |longest| max_age.min(longest))
@@ -169,16 +172,16 @@ impl Tiers {
         }
     }
 
-    /// The age of the cached alias, if it is to be resolved again. Until it is about to expire, an older one is
-    /// accepted as well.
+    /// The age of the cached alias, if it is about to expire: then only a newer one is accepted. `None` otherwise: then
+    /// an older one is accepted as well.
     fn outdated_alias(&self, lookup: &Lookup, now: Tick) -> Option<Duration> {
         let alias = self.memory.alias(lookup.key())?;
         let is_outdated = alias.provenance.expires_soon(now, &self.memory.policy);
         is_outdated.then(|| alias.provenance.age(now).saturating_sub(PRECISION))
     }
 
-    /// Stores what another replica fetched in memory. `None` if memory's rules, or the flight's requests, refuse
-    /// something that they need and that the flight's call could fetch.
+    /// Stores what another replica fetched in memory. `None` if something is missing, or refused by memory's rules or
+    /// by the requests' greatest age, that the requests need and that the flight's call could fetch.
     fn take(
         &self,
         target: Target<'_>,
@@ -186,7 +189,7 @@ impl Tiers {
         demand: Demand,
         data: SharedData,
     ) -> Option<Shared> {
-        // A search fetches those parts next, from their entity endpoints.
+        // The parts that are left to entity endpoints are not needed here: the search fetches them next.
         let needed = demand.needed.without(data.left_to_entities());
         let SharedData {
             id,
@@ -255,7 +258,7 @@ impl Tiers {
         (!is_other).then_some(alias.confirmed || matches == Match::Yes || key.is_contact_id())
     }
 
-    /// Stores the negative result of another replica, and returns the error for it.
+    /// Stores the negative result of another replica, and returns the error for it; `None` if it is refused.
     fn take_negative(
         &self,
         target: Target<'_>,

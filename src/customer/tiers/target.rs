@@ -19,7 +19,7 @@ pub(in crate::customer) enum Target<'a> {
 }
 
 impl Target<'_> {
-    /// The kind of endpoint from which most of it comes.
+    /// The kind of endpoint that the flight calls.
     pub(super) fn source(self) -> FetchSource {
         match self {
             Target::Overview(_) => FetchSource::Overview,

@@ -16,7 +16,7 @@ pub(super) struct Swedish {
     pub(super) is_coordination_number: bool,
 }
 
-/// Month and day as written.
+/// The month and the day of a birth.
 #[derive(Clone, Copy)]
 struct BirthDay {
     month: i8,
@@ -71,7 +71,7 @@ pub(super) fn readings(text: &str) -> Vec<String> {
     }
 }
 
-/// Date, whether `+` follows it, and the last four characters.
+/// Splits the text into the date, whether `+` follows it, and the last four characters.
 fn parts(text: &str) -> Option<(&str, bool, &str)> {
     let (head, number) = text.split_at_checked(text.len().checked_sub(4)?)?;
     Some(match head.strip_suffix('+') {
@@ -126,7 +126,7 @@ fn full_year(two_digits: i16, born: BirthDay, turned_100: bool, today: Date) -> 
     year
 }
 
-/// Whether the day is after `today`. Unknown months and days are zero and so never after.
+/// Whether the day is after `today`. Unknown months and days are zero, so within this year they are never after.
 fn is_future(year: i16, born: BirthDay, today: Date) -> bool {
     (year, born.month, born.day) > (today.year(), today.month(), today.day())
 }

@@ -45,7 +45,8 @@ impl PhoneReading {
             return Vec::new();
         }
         let national = Self::National(digits.into());
-        // For regions with a trunk prefix other than zero, and for digits that begin with an international prefix.
+        // This adds a reading in regions with a trunk prefix other than zero, and for digits that begin with an
+        // international prefix.
         let of_region = Phone::from_valid_national(&dialled, region);
         let other = of_region.filter(|phone| !national.is(phone));
         let mut readings = vec![national];

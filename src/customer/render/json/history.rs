@@ -15,9 +15,10 @@ use crate::{
 pub(in crate::customer::render) struct PageJson<J> {
     /// The newest first.
     pub(in crate::customer::render) items: Vec<J>,
-    /// The `before` that asks for the next page; `null`: there are no older items.
+    /// The value of `before` for the next page; `null`: this service has no older items, though Engage may
+    /// (`truncated`).
     pub(in crate::customer::render) next: Option<TimeJson>,
-    /// Whether Engage has older items than are sent.
+    /// Whether Engage has older items that this service does not fetch, on any page.
     pub(in crate::customer::render) truncated: bool,
 }
 
@@ -44,7 +45,7 @@ pub(in crate::customer::render) struct TransactionJson<'a> {
     date: TimeJson,
     /// From when on the points can be used.
     valid_from: Option<TimeJson>,
-    /// Until when.
+    /// Until when the points can be used.
     valid_to: Option<TimeJson>,
     /// Whether the points cannot be used yet; `null` where that is not known.
     pending: Option<bool>,
@@ -74,7 +75,7 @@ impl<'a> TransactionJson<'a> {
 pub(in crate::customer::render) struct RedeemedJson<'a> {
     #[serde(flatten)]
     voucher: VoucherJson<'a>,
-    /// When.
+    /// When it was redeemed.
     redeemed_on: TimeJson,
     /// The points that it was given for.
     #[serde(with = "rust_decimal::serde::arbitrary_precision_option")]
@@ -92,7 +93,7 @@ impl<'a> From<&'a RedeemedVoucher> for RedeemedJson<'a> {
     }
 }
 
-/// What Engage sums up of the purchases, in the currency of the group.
+/// Engage's summary of the purchases, in the currency of the group.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Purchases))]
 #[serde(rename_all = "camelCase")]
@@ -101,7 +102,7 @@ pub(in crate::customer::render) struct PurchasesJson {
     updated_on: Option<TimeJson>,
     /// The last purchase.
     latest_receipt_on: Option<TimeJson>,
-    /// Ever.
+    /// All purchases.
     all: FiguresJson,
     /// Within the last year.
     last_year: FiguresJson,

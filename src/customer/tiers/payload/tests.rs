@@ -28,7 +28,7 @@ fn lookup(kind: IdentifierKind, text: &str, contact_type: Option<&str>) -> Looku
     Lookup::new(identifier.expect(text), contact_type, &digester())
 }
 
-/// Every kind of invalidation, and every kind of identifier in both of its meanings.
+/// Every kind of invalidation, and every kind of identifier: as its own kind and, except for the contact id, as `any`.
 fn everything_there_is() -> Vec<Invalidation> {
     use IdentifierKind::{Any, ContactId, CustomKey, Email, MobilePhone, SocialSecurityNumber};
     let lookups = [

@@ -6,10 +6,10 @@
 //! - `names`, `seal` and `value` turn contacts, identifiers and parts into names and sealed bytes, and back.
 //! - `fetch`, `store`, `announce`, `budget` and `explain` are the operations of the service on top of them.
 //! - `guard` limits their time, and knows whether the tier works and which epoch is current.
-//! - `session`, `heartbeat`, `reading` and `chores` are the background task; `stream` and `progress` its knowledge.
+//! - `session`, `heartbeat`, `reading` and `chores` are the background task; `stream` and `progress` keep its state.
 //!
-//! Every failure is a miss and a count, and costs a caller at most [`Settings::timeout`], once: then the tier is not
-//! used until a heartbeat has succeeded.
+//! Every failure is counted, is a miss for a look-up, and costs a caller at most [`Settings::timeout`]. After most
+//! failures the tier is not used until it is connected again and a heartbeat has succeeded.
 
 mod announce;
 mod budget;
@@ -151,7 +151,8 @@ pub struct Unavailable;
 pub struct Announcement<'a> {
     /// What it covers.
     pub scope: InvalidationScope<'a>,
-    /// The webhook message that it came with: one that was announced before does nothing.
+    /// The webhook message that it came with: an announcement with a message that was announced before does nothing.
+    /// Ignored for [`InvalidationScope::Everything`].
     pub message: Option<&'a str>,
     /// What other replicas apply: they get these bytes from [`StreamEvent::Apply`].
     pub payload: Vec<u8>,
@@ -160,8 +161,8 @@ pub struct Announcement<'a> {
 /// What an invalidation covers.
 #[derive(Clone, Copy, Debug)]
 pub enum InvalidationScope<'a> {
-    /// Some contacts: the parts, and whether the contact is gone. Some identifiers, whatever they lead to. With
-    /// `negatives`, every negative entry too.
+    /// Some contacts: the parts of each, and whether the contact is purged. Some identifiers, whatever they lead to.
+    /// With `negatives`, every negative entry too.
     Contacts {
         /// The contacts.
         contacts: &'a [(ContactId, PartSet, bool)],
@@ -170,7 +171,7 @@ pub enum InvalidationScope<'a> {
         /// Whether every negative entry ends.
         negatives: bool,
     },
-    /// Whatever is stored: nothing in the tier is ever read again.
+    /// Everything that is stored: nothing that is in the tier now is ever read again.
     Everything,
 }
 
@@ -193,12 +194,12 @@ pub struct NotShared;
 pub enum StreamEvent {
     /// Another replica's announcement: apply it.
     Apply(Vec<u8>),
-    /// An announcement from before the last gap that is at least this old: apply it as of then. The tier may have what
-    /// was fetched since.
+    /// An announcement that was written before the last gap, at least this long ago: apply it as of that time. The tier
+    /// may contain data that was fetched since.
     ApplyPast(Vec<u8>, Duration),
     /// Announcements may have been missed: drop everything.
     Gap,
-    /// Every announcement until this moment was applied.
+    /// Every announcement that was written before this moment has been applied.
     CaughtUp(Tick),
 }
 
@@ -213,7 +214,7 @@ pub struct TokenLeaseRequest {
     pub returned: u32,
     /// How many replicas share the budget, as far as this one knows.
     pub known_replicas: u32,
-    /// Until when this replica's share is lent; [`Tick::END`]: it ends.
+    /// Until when this replica's share is lent; [`Tick::END`] if the replica shuts down.
     pub lent_until: Tick,
 }
 
@@ -273,8 +274,8 @@ impl SharedTier {
         self.inner.fetch(start, need).await
     }
 
-    /// Stores what a flight fetched that began its upstream request at `start`. What can't be stored because the tier
-    /// fails is overtaken only if its epoch has ended.
+    /// Stores what a flight fetched; the flight's upstream request began at `start`. What can't be stored because the
+    /// tier fails is overtaken only if its epoch has ended.
     pub async fn store(
         &self,
         lease: SharedLease,
@@ -305,7 +306,8 @@ impl SharedTier {
         self.inner.run(handle).await;
     }
 
-    /// Wraps epochs' secrets with the first of these keys from the next connection on, and unwraps them with all.
+    /// From now on wraps epochs' secrets with the first of these keys, and unwraps them with all. The current epoch's
+    /// secret is wrapped anew after the next connection.
     pub fn replace_keys(&self, keys: &[[u8; 32]]) {
         self.inner.keys.replace(keys);
     }
@@ -320,7 +322,7 @@ impl SharedTier {
         self.inner.guard.end_session(Why::Reloaded);
     }
 
-    /// Announces to the other replicas that this one ends, so that it is no longer counted.
+    /// Announces to the other replicas that this one shuts down, so that it is no longer counted.
     pub async fn leave(&self) {
         self.inner.is_leaving.store(true, Ordering::Relaxed);
         let Condition::Usable(link) = self.inner.guard.condition() else {
@@ -335,7 +337,7 @@ impl SharedTier {
         }
     }
 
-    /// Leases tokens of the call budget, and lends this replica's share of it. One at a time.
+    /// Leases tokens of the call budget, and lends this replica's share of it. One request at a time.
     pub async fn lease_tokens(
         &self,
         request: TokenLeaseRequest,

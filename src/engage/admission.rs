@@ -40,8 +40,8 @@ use crate::{
 const MAX_CONTACT_SPACING: Duration = Duration::from_millis(50);
 /// Delay before a retry, in milliseconds.
 const RETRY_DELAY: std::ops::Range<u64> = 50..200;
-/// The longest time between two attempts of a call: the delay, and the wait for the call budget, twice where an awaited
-/// request joins late.
+/// The longest time between two attempts of a call: the retry delay, the wait for admission, which starts again if an
+/// awaited request joins late, and the wait for this replica's own share of a shared budget.
 pub(super) const LONGEST_WAIT: Duration = MAX_WAIT
     .saturating_add(MAX_WAIT)
     .saturating_add(MAX_RETURN)
@@ -99,7 +99,8 @@ pub struct AdmissionSnapshot {
     pub in_flight: usize,
     /// Calls that wait for admission.
     pub queued: usize,
-    /// Calls a second that may be made now: those of a shared budget, or this replica's share of it.
+    /// Calls a second that may be made now: the configured rate; of a shared budget, the rate of all replicas or this
+    /// replica's share.
     pub rate: f64,
     /// Calls that may start at once, likewise.
     pub burst: f64,
@@ -121,8 +122,9 @@ impl Admission {
         }
     }
 
-    /// Admission control within limits of rate and burst that so many replicas share. The caller serves
-    /// [`next_token_request`](Self::next_token_request); while that fails, this replica calls within its share.
+    /// Admission control within a rate and a burst that `replicas` replicas share. The caller sends what
+    /// [`next_token_request`](Self::next_token_request) returns; while these requests fail, this replica calls within
+    /// its share.
     pub fn with_shared_budget(
         limits: CallLimits,
         replicas: u32,
@@ -141,8 +143,8 @@ impl Admission {
         self.shared.next_token_request().await
     }
 
-    /// The last request, when this replica ends: gives its share of the budget to the others. No call is made after it.
-    /// `None` if no budget is shared.
+    /// The last request, when this replica shuts down: gives its share of the budget to the others. No call is made
+    /// after it. `None` if no budget is shared.
     pub fn last_token_request(&self) -> Option<TokenRequest> {
         self.shared.last_token_request()
     }
@@ -163,7 +165,8 @@ impl Admission {
     }
 
     /// Whether there is capacity for background calls: half of the burst and half of the permits are free (of a shared
-    /// budget: the last tokens were leased without waiting), and the queue is empty.
+    /// budget: the last request for tokens was granted in full), no pause or slow start is under way, and the queue is
+    /// empty.
     pub fn has_spare_capacity(&self) -> bool {
         let now = self.shared.clock.tick();
         let state = self.shared.state();

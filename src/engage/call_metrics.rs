@@ -72,7 +72,7 @@ impl CallMetrics {
         self.duration_of[group].observe(took);
     }
 
-    /// Counts a call that is admitted after waiting this long for the budget.
+    /// Counts a call that is admitted after waiting this long for the rate limit or a permit.
     pub(super) fn admitted(&self, group: Group, waited: Duration) {
         self.queued_of[group].observe(waited);
     }

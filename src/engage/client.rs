@@ -79,7 +79,8 @@ pub struct EngageClient {
 }
 
 /// The longest time from a call's start to its end: every attempt of every page takes the whole time-out, after the
-/// longest waits for a retry and for the call budget.
+/// longest waits for a retry and for the call budget. Leaves out that waiting for the trial of a new connection pool
+/// may prolong an attempt by up to a second.
 pub fn longest_call(timeout: Duration) -> Duration {
     (LONGEST_WAIT + timeout) * MAX_ATTEMPTS * MAX_PAGES
 }
@@ -120,7 +121,7 @@ impl EngageClient {
         Self { tracer, ..self }
     }
 
-    /// A client over the given transport. It does not name points.
+    /// A client over the given exchange. It does not name points.
     pub fn over(
         exchange: Box<dyn Exchange>,
         admission: Admission,

@@ -58,7 +58,7 @@ pub enum Error {
     /// The circuit breaker of these endpoints is open.
     #[error("circuit breaker open")]
     BreakerOpen {
-        /// Time until the next probe.
+        /// Time until a call about the same subject may be made.
         retry_after: Duration,
     },
     /// Our own call budget is exhausted.
@@ -70,7 +70,7 @@ pub enum Error {
     /// Too many upstream calls are in flight or queued.
     #[error("too many upstream calls")]
     Overloaded,
-    /// No connection, or it broke.
+    /// No connection could be made, or it broke.
     #[error("upstream unreachable: {what}")]
     Unreachable {
         /// The step that failed.
@@ -88,8 +88,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the error is about the identifier itself: unknown contact, ambiguous or malformed identifier. No cached
-    /// data may be served then.
+    /// Whether the error is about the identifier itself: unknown contact, ambiguous or malformed identifier, unknown
+    /// contact type. No cached data may be served then.
     pub fn is_about_the_identifier(&self) -> bool {
         match self {
             Error::NotFound | Error::MultipleMatches(_) => true,
@@ -125,7 +125,7 @@ impl Error {
         }
     }
 
-    /// Whether no call was made because the call budget had no room for it.
+    /// Whether no call was made because the call budget, the concurrency limit or the queue had no room for it.
     pub fn is_for_lack_of_budget(&self) -> bool {
         matches!(self, Error::OverBudget { .. } | Error::Overloaded)
     }
@@ -230,7 +230,7 @@ const SIZE: &str = "size";
 /// The response had begun to arrive.
 pub(super) const READING: &str = "reading the response";
 
-/// The server could not prove its identity.
+/// The TLS handshake failed, for instance because the server could not prove its identity.
 pub(super) const SECURING: &str = "TLS handshake";
 
 /// No address is known.
@@ -253,7 +253,7 @@ const UNPROCESSED_STEPS: [&str; 4] = [UNPROCESSED, REUSED_CLOSED, ABANDONED, OTH
 /// The code of a 400 for a contact type that Engage does not know.
 const CONTACT_TYPE: &str = "InvalidContactType";
 
-/// Codes of a 400 that are about the identifier's value [Voyado: find contact].
+/// Codes of a 400 that are about the identifier's value or its contact type [Voyado: find contact].
 const IDENTIFIER_CODES: [&str; 6] = [
     "InvalidEmailAddress",
     "InvalidPhoneNumber",

@@ -20,7 +20,7 @@ use crate::{
 
 /// How long failures of a kind are counted after one was logged, before their number is logged.
 const WINDOW: Duration = Duration::from_secs(10);
-/// How long a refused setting is not logged again.
+/// How long after a refused setting was logged it is not logged again.
 const SETTING_WINDOW: Duration = Duration::from_secs(3600);
 /// The most kinds of failures of one group that are logged at the same time; further kinds are only counted in the
 /// metrics.
@@ -130,8 +130,8 @@ impl FailureLog {
         }))
     }
 
-    /// Records that a call of the group failed. `is_news`: it is the first failure since this very call last succeeded;
-    /// if failures are charged to the call, later ones are not logged.
+    /// Records that a call of the group failed. `is_news`: the failure is logged, because it concerns every call or is
+    /// the first one since this very call last succeeded or was invalidated.
     pub fn failed(&self, group: Group, error: &Error, call: FailedCall, is_news: bool) {
         if !is_logged(error) {
             return;

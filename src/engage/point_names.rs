@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct PointNames {
     list: RwLock<List>,
-    /// The configured definition whose balance is the response's, if there is one.
+    /// The configured definition whose balance the response shows as the contact's balance, if one is configured.
     default_definition: Option<Box<str>>,
 }
 

@@ -76,14 +76,15 @@ impl Probe {
         })
     }
 
-    /// Whether Engage answers about an unknown contact as expected, which it does only for an accepted key.
+    /// Checks that Engage answers a request for an unknown contact as expected, which it does only if it accepts the
+    /// key.
     pub async fn overview(&self) -> Result<(), Error> {
         let permit = self.permit(Group::Overview).await?;
         let lookup = Lookup::by_id(self.unknown);
         expect_unknown(self.client.overview(permit, &lookup).await)
     }
 
-    /// The answers of the single parts' endpoints about an unknown contact.
+    /// The entity endpoints that do not answer a request for an unknown contact as expected, with their errors.
     pub async fn entity_endpoints(&self) -> Vec<(Group, Error)> {
         let mut failures = Vec::new();
         for group in [
@@ -134,7 +135,7 @@ impl Probe {
         })
     }
 
-    /// Whether Engage lists changed contacts.
+    /// Checks that Engage lists changed contacts.
     pub async fn changes(&self) -> Result<(), Error> {
         let permit = self.permit(Group::Changes).await?;
         let to = self.clock.now().wall;

@@ -229,7 +229,7 @@ fn is_permutation(one: &[SocketAddr], other: &[SocketAddr]) -> bool {
     sorted(one) == sorted(other)
 }
 
-/// Not on the runtime's blocking threads, because the runtime waits for those at shutdown.
+/// Runs in a thread of its own, not on the runtime's blocking threads, because the runtime waits for those at shutdown.
 fn by_system(name: &str) -> PendingLookup {
     let (sender, receiver) = oneshot::channel();
     let name = name.to_owned();

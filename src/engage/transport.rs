@@ -1,7 +1,7 @@
 //! HTTP transport: sends one GET, applies deadline and size limit, and maps every status to a result.
 //!
-//! Of a caller's request, only the identifier is sent upstream, in the query, and the ids of its trace if traces are
-//! on. Of a response, only a complete JSON body within the size limit is returned.
+//! Of a caller's request, only the identifier and the contact type are sent upstream, and the ids of its trace if
+//! traces are on. Of a response, only a complete JSON body within the size limit is returned.
 
 mod answer;
 mod client;

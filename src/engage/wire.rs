@@ -2,8 +2,9 @@
 //! configuration or a new release of Engage may change.
 //!
 //! No complete v3 overview is documented, so the keys are those that real clients read, and each part uses the first
-//! spelling that is present. A part whose key is missing is not part of the response. Unreadable values are reported by
-//! path, never by value.
+//! spelling that is present. If the key of promotions, vouchers or points is missing, that part is absent; without a
+//! key for audiences there are none, and without `attributes` the response is invalid. Unreadable values are reported
+//! by path, never by value.
 
 mod bounds;
 mod changes;
@@ -70,7 +71,8 @@ impl Page<&RawValue> {
 }
 
 impl Reader {
-    /// Parses `/contactoverview`. An unreadable part is left out and logged; the others are returned.
+    /// Parses `/contactoverview`. An unreadable part is left out and logged, and the others are returned; an unreadable
+    /// contact id or profile is an error.
     pub fn overview(&self, body: &[u8]) -> Result<Overview, Error> {
         let answer = Object::parse(body).ok_or_else(|| Error::invalid("$"))?;
         let id = contact_id(&answer)?;
@@ -135,7 +137,7 @@ impl Reader {
         items::page(raw(body)?)?.read(|list| items::points(self, id, list))
     }
 
-    /// Parses the point definitions: a bare array [Voyado: SDK of v2], or a page as of other lists.
+    /// Parses the point definitions: a bare array [Voyado: SDK of v2], or a page like those of other lists.
     pub(in crate::engage) fn point_definitions(
         body: &[u8],
     ) -> Result<Page<Partial<Vec<PointDefinition>>>, Error> {

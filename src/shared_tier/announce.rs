@@ -109,7 +109,7 @@ impl Inner {
         Ok(announced)
     }
 
-    /// Ends the epoch. The stream of this replica follows as those of others do.
+    /// Ends the epoch. This replica's reader of the stream follows to the next epoch like those of the other replicas.
     async fn advance(
         &self,
         link: &Link,

@@ -1,4 +1,4 @@
-//! The call budget that all replicas share, and how many they are.
+//! The call budget that all replicas share, and the number of replicas.
 
 use std::{
     sync::{
@@ -63,7 +63,8 @@ impl Inner {
         request: TokenLeaseRequest,
     ) -> Result<TokenLease, Unavailable> {
         let link = self.guard.link(Operation::LeaseTokens)?;
-        // Never later than the server shows at that moment: for it the loan ends when it ends for this replica, or sooner.
+        // This is never later than the server's clock at that moment, so on the server the loan ends when it ends for
+        // this replica, or sooner.
         let lent_until = self.server_clock.at(request.lent_until);
         let lent_until = lent_until.ok_or(Unavailable)?;
         let sent = self.clock.tick();
@@ -91,7 +92,7 @@ impl Inner {
         self.metrics.ended(Operation::LeaseTokens, outcome);
         Ok(TokenLease {
             tokens: reply.granted,
-            // The server counts from later.
+            // The server counts from the arrival of the command, which is later.
             until: sent + TOKEN_LEASE,
             next: received + reply.wait,
             paused_until: reply.pause.map(|pause| received + pause),

@@ -40,7 +40,7 @@ enum Chore {
 }
 
 impl Chores {
-    /// Removes the keys of an ended epoch.
+    /// Queues the removal of an ended epoch's keys.
     pub(super) fn sweep(&self, ended: EpochId) {
         let mut queue = self.queue();
         if queue.len() < SWEEPS {
@@ -50,7 +50,7 @@ impl Chores {
         self.added.notify_one();
     }
 
-    /// Replaces an epoch's wrapped secret.
+    /// Queues the replacement of an epoch's wrapped secret.
     pub(super) fn rewrap(&self, epoch: EpochId, old: Bytes, new: Bytes) {
         self.queue().push_front(Chore::Rewrap { epoch, old, new });
         self.added.notify_one();
@@ -66,7 +66,8 @@ impl Chores {
 }
 
 impl Inner {
-    /// Does this work until the session ends. The next session finishes the rest.
+    /// Does this work until the session ends. The next session continues it; a replacement that failed is not repeated,
+    /// but queued again when the epoch is opened.
     pub(super) async fn do_chores(&self, end: &CancellationToken) {
         loop {
             let pause = match self.chores.take() {

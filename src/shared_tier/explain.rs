@@ -50,7 +50,7 @@ pub struct SharedAliasView {
 pub struct SharedValueView {
     /// The time since its request began.
     pub age: Duration,
-    /// How long it is still fresh.
+    /// For how much longer it is fresh.
     pub lifetime_left: Duration,
     /// Which kind of endpoint returned it. `None`: it can't be read, and counts as absent.
     pub source: Option<FetchSource>,

@@ -24,15 +24,16 @@ use crate::{
     domain::{ContactId, Part, PartMap},
 };
 
-/// Older data is never read: moments so long before this process began can't be expressed.
+/// Older data is never read: its moments must stay well within the two days before the start of this process that a
+/// [`Tick`] can express.
 const LONGEST_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why what another replica stored can't be used.
 pub(super) enum Flaw {
     Unreadable(Unreadable),
-    /// It is about another contact than its place says.
+    /// It is about another contact than the name under which it is stored.
     Mismatch,
-    /// It is older than a moment of this process's clock can say.
+    /// Its request began before the earliest moment that this process's clock can express.
     TooOld,
     /// The reply lacks something that it should have.
     Missing,
@@ -185,7 +186,7 @@ impl Inner {
         for (part, stored) in reply.parts.iter() {
             if let Some(stored) = stored {
                 let read = self.read_part(epoch, start, id, part, stored, &mut parts);
-                // One that is not needed is merely left out.
+                // A part that is not needed is merely left out.
                 let _ = self.usable(read);
             }
         }
@@ -228,7 +229,8 @@ impl Inner {
         };
         let at = at(self.settings.lifetimes[Part::Profile]);
         let (id, mut alias) = decode_alias(&epoch.sealer, name, value, &at)?;
-        // The server compares the contact's generation under this name.
+        // For a fetch the server has checked the generation of the contact with this name, so it must be the same
+        // contact.
         if epoch.names.contact(id) != *contact {
             return Err(Flaw::Mismatch);
         }
@@ -278,7 +280,7 @@ pub(super) fn subject(epoch: &Epoch, wanted: Wanted<'_>) -> Subject {
     }
 }
 
-/// An age that reaches further back than moments do would make the data look younger.
+/// An age that reaches back before the earliest moment would be cut off there, and the data would look younger.
 fn check_age(start: FetchStart, stored: &StoredValue) -> Result<(), Flaw> {
     if stored.age > start.now.tick.since(Tick::default()) {
         return Err(Flaw::TooOld);

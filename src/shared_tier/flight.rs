@@ -20,7 +20,7 @@ use crate::{
 pub enum Wanted<'a> {
     /// A contact by its id.
     Contact(ContactId),
-    /// Which contact has an identifier, which is not a bare contact id.
+    /// The contact that has this identifier; the identifier is not a bare contact id.
     Alias(&'a Lookup),
 }
 
@@ -52,7 +52,7 @@ pub enum SharedFetch {
     Negative(SharedNegative),
     /// Nothing, and this replica is to call.
     Leased(SharedLease),
-    /// Nothing, and another replica calls: look again soon.
+    /// Nothing, and another replica calls: try again soon.
     Busy,
 }
 
@@ -71,8 +71,8 @@ pub struct SharedData {
 }
 
 impl SharedData {
-    /// The parts that may be absent although the flight needs them: where it resolves an alias, those that the entity
-    /// endpoints alone may fill, which its call could not.
+    /// The parts that may be absent although the flight needs them: if it resolves an alias, its call can't fill the
+    /// parts that only the entity endpoints may fill.
     pub fn left_to_entities(&self) -> PartSet {
         if self.alias.is_none() {
             return PartSet::EMPTY;
@@ -116,8 +116,8 @@ pub enum NegativeReason {
     TheseMatch(Matches),
 }
 
-/// The right of one flight to store what it fetches. Given up by [`SharedTier::store`](super::SharedTier::store) or [`SharedTier::release`](super::SharedTier::release); if it
-/// is dropped, other replicas wait until it ends.
+/// The right of one flight to store what it fetches. Given up by [`SharedTier::store`](super::SharedTier::store) or
+/// [`SharedTier::release`](super::SharedTier::release); if it is dropped, other replicas wait until it expires.
 #[derive(Debug)]
 pub struct SharedLease {
     pub(super) epoch: EpochId,

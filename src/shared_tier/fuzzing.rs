@@ -98,7 +98,7 @@ fn read_part(part: Part, packed: &[u8]) {
         return;
     };
     let again = encode_part(&SEALER, CONTACT, id, part, &parts, AT, LIFETIME);
-    // The content of a small frame may be too large by a few bytes when it is packed again.
+    // Content that is just within the size limit may exceed it by a few bytes when it is encoded again.
     let Some(again) = again else { return };
     let (same_id, same) = decode(&stored(again.sealed)).expect("a part");
     assert_eq!(same_id, id);

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::clock::{Clock, Tick};
 
-/// For how long after its start a replica is said to wait for the tier. The stream of a server that can be reached is
-/// read to its end well within that.
+/// For how long after its start a replica counts as starting. The stream of a server that can be reached is read to its
+/// end well within that.
 const START: Duration = Duration::from_secs(2);
 
 /// The epoch in which an operation runs.
@@ -141,7 +141,7 @@ impl Guard {
         self.read().latest
     }
 
-    /// Where to run an operation, which otherwise fails at once.
+    /// The link on which to run an operation; without one the operation fails at once.
     pub(super) fn link(&self, operation: Operation) -> Result<Link, Unavailable> {
         match self.condition() {
             Condition::Usable(link) => Ok(link),
@@ -254,7 +254,7 @@ impl Guard {
         !*self.was_caught_up.borrow() && self.clock.tick().since(self.started) < START
     }
 
-    /// Returns once that is over.
+    /// Returns once this replica is no longer starting.
     pub(super) async fn started(&self) {
         let mut was_caught_up = self.was_caught_up.subscribe();
         tokio::select! {
@@ -320,7 +320,7 @@ impl Guard {
         }
     }
 
-    /// Puts `next` in the place of an epoch that has ended. Nothing where that was done already.
+    /// Puts `next` in the place of an epoch that has ended. Does nothing if that was done already.
     pub(super) fn replace(&self, ended: &Link, next: &Arc<Epoch>) {
         let now = self.clock.tick();
         let mut state = self.write();

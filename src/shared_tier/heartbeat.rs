@@ -16,8 +16,9 @@ use crate::clock::Tick;
 
 /// The time between two heartbeats.
 pub(super) const BEAT: Duration = Duration::from_millis(500);
-/// How long the stream may take to follow to the current epoch, before it is read from its beginning: an invalidation
-/// in that epoch has to be applied within a second, and the change is noticed by a heartbeat at the latest.
+/// How long the stream may take to follow to the current epoch before the session ends and the next one brings it
+/// there: an invalidation in that epoch has to be applied within a second, and the change is noticed by a heartbeat at
+/// the latest.
 const FOLLOW: Duration = Duration::from_millis(100);
 
 impl Inner {
@@ -43,7 +44,7 @@ impl Inner {
             Condition::Usable(link) | Condition::CatchingUp(link) if link.session == session => {
                 link
             }
-            // The next is opened right now.
+            // Another task is opening the next epoch.
             Condition::EpochEnded(_) => return None,
             _ => return Some(Why::Behind),
         };
@@ -133,7 +134,7 @@ impl Inner {
                         return;
                     }
                     Condition::Usable(_) | Condition::CatchingUp(_) => {}
-                    // Noted with `changed`, so the loop sees to it.
+                    // `changed` reports this, so the loop in `watch` handles it.
                     Condition::EpochEnded(_) | Condition::Closed => return,
                 }
                 // The sender is in `self`.

@@ -1,4 +1,4 @@
-//! Which contact an identifier leads to, for a change that is reported by it.
+//! Which contact an identifier leads to, for a change whose report names only the identifier.
 
 use super::{
     FetchStart, Inner, Unavailable, Wanted,

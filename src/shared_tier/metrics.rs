@@ -41,7 +41,7 @@ listed_enum! {
         LeaseTokens => "lease_tokens",
         /// Announces a pause of all calls.
         Pause => "pause",
-        /// Reads what is stored, for an explanation.
+        /// Reads what is stored, for an explanation or to find the contact of an alias.
         Peek => "peek",
         /// Removes what ended epochs left.
         Sweep => "sweep",

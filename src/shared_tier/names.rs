@@ -1,8 +1,8 @@
 //! The names of things in the tier: digests under a key that is derived from the epoch's secret, so that nothing can be
 //! found or recognised by them without it, in this epoch or in another.
 //!
-//! All replicas in an epoch must make the same names. What changes them, changes the format of wrapped secrets too (see
-//! `seal`).
+//! All replicas in an epoch must make the same names. A change to how they are made must also change the format of
+//! wrapped secrets (see `seal`).
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! How far the stream was read, compared with the heartbeats.
 //!
-//! A heartbeat succeeds only in the current epoch, and returns the last entry of its stream. Once that entry was
-//! applied, everything was that had been acknowledged before the heartbeat was sent: such entries were there already.
-//! An empty read does not show this, because a stream that was flushed has no entries either.
+//! A heartbeat succeeds only in the current epoch, and returns the last entry of its stream. Once that entry has been
+//! applied, so has everything that was acknowledged before the heartbeat was sent, because it was in the stream
+//! already. An empty read does not show this, because a stream that was flushed has no entries either.
 
 use std::{
     collections::VecDeque,
@@ -88,7 +88,7 @@ impl Progress {
         self.place.send_replace(place);
     }
 
-    /// Notes that an epoch was read to its end, and the next begins: heartbeats of the old one are answered.
+    /// Notes that an epoch was read to its end, and the next begins: the old one's heartbeats count as reached.
     pub(super) fn followed(&self, ended: EpochId, place: Place) {
         for beat in &mut self.state().beats {
             if beat.epoch == ended {
@@ -99,8 +99,8 @@ impl Progress {
         self.read(place);
     }
 
-    /// Notes a heartbeat. `before` was read last when it was sent. `false` if the stream ends before that: then it is
-    /// not the stream that was read.
+    /// Notes a heartbeat. `before` is what had been read last when it was sent. `false` if the stream ends before that:
+    /// then it is not the stream that was read.
     pub(super) fn beaten(&self, beat: Beat, before: Place) -> bool {
         let mut state = self.state();
         if before.epoch == beat.epoch && beat.last < before.position {

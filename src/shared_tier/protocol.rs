@@ -1,17 +1,18 @@
 //! The operations of the shared tier and what each guarantees, whatever runs them: `redis` runs each as one Lua script,
-//! the tests' stand-in in memory. Everything here is names and bytes: contacts and identifiers are keyed digests, values
-//! are sealed.
+//! except connecting, reading the stream, sweeping and inspecting the server; the tests' stand-in runs them in memory.
+//! Everything here is names and bytes: contacts and identifiers are keyed digests, values are sealed.
 //!
 //! # State
 //!
 //! - **One epoch** is current. It has an id, a wrapped secret from which names and seals are derived, and the identity
-//!   of the server's data set (Redis: `master_replid`). Every operation but [`Backend::open`] names the epoch that its
-//!   caller is in, and fails with [`BackendError::Epoch`] if that is not the current one or the data set is another: after
-//!   a flush, a restart, a failover, or [`Backend::advance`]. Keys of an ended epoch are never read again; they lapse by
-//!   their TTL, or [`Backend::sweep`] removes them.
+//!   of the server's data set (Redis: `master_replid`). Every operation that takes an `epoch`, except
+//!   [`Backend::read_stream`], fails with [`BackendError::Epoch`] if that is not the current one or the data set is
+//!   another: after a flush, a restart, a failover, or [`Backend::advance`]. Keys of an ended epoch, except its stream,
+//!   are never read again; they expire by their TTL, or [`Backend::sweep`] removes them.
 //! - **A number of negative invalidations** per epoch, from 0.
 //! - **A contact** has a generation (a random token, set by the first store), at most one value per part, entity-only
-//!   ends per part, and leases per part. One TTL for all of it.
+//!   ends per part, and leases per part. One TTL for all of it except the entity-only ends, which stay if the contact
+//!   expires or is evicted.
 //! - **An alias** has one value, positive (a contact and that contact's generation) or negative (the number of negative
 //!   invalidations when it was leased), and leases.
 //! - **The stream** is the log of invalidations. Its entries are chained: each has the position of the one before, so a
@@ -63,13 +64,14 @@ pub use self::{
 /// Why an operation has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
-    /// No connection, or it broke; the operation may have taken effect.
+    /// There is no connection, or it broke, or the server is loading or busy; the operation may have taken effect.
     #[error("not connected")]
     Unreachable,
     /// The caller's epoch is not the current one: it must open the current one. Nothing was changed.
     #[error("another epoch")]
     Epoch,
-    /// The server is a replica, and refuses writes: connect again. Nothing was changed.
+    /// The server refuses writes, because it is a replica, has lost its replicas or can't save: connect again. Nothing
+    /// was changed.
     #[error("read-only server")]
     ReadOnly,
     /// The server has no memory left for writes. Nothing was changed.
@@ -83,14 +85,14 @@ pub enum BackendError {
     Unexpected,
 }
 
-/// The result of an operation, later.
+/// The pending result of an operation.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + 'a>>;
 
-/// What keeps the shared tier's state. Every method is atomic. None limits its own time: the caller does, and drops the
-/// future.
+/// What keeps the shared tier's state. Every method that reads or changes state is atomic, except [`Backend::sweep`].
+/// No method limits its own time: the caller does, by dropping the future.
 pub trait Backend: Send + Sync + 'static {
-    /// Connects, or connects again, to a primary that accepts writes. Until it succeeds, and after the connection
-    /// broke, every other operation fails with [`BackendError::Unreachable`] at once.
+    /// Connects, or connects again, to a primary; whether it accepts writes is found out later. Until it succeeds, and
+    /// after the connection broke, every other operation fails with [`BackendError::Unreachable`] at once.
     fn connect(&self) -> Reply<'_, ()>;
 
     /// Returns the current epoch. Where there is none, or its data set is another, it makes `offer` the current one,
@@ -117,8 +119,8 @@ pub trait Backend: Send + Sync + 'static {
     /// stays readable, and makes that one current, with a stream of its own.
     fn advance(&self, epoch: EpochId, command: AdvanceCommand) -> Reply<'_, ()>;
 
-    /// The entries after `after`, at least one; waits `wait` for one at most, then returns none. Not checked against the
-    /// current epoch: [`Backend::beat`] is. Uses a connection of its own.
+    /// The entries after `after`. If there is none yet, waits at most `wait` for one, then returns an empty list. Not
+    /// checked against the current epoch: [`Backend::beat`] is. Uses a connection of its own.
     fn read_stream(
         &self,
         epoch: EpochId,

@@ -105,7 +105,7 @@ impl Inner {
                 };
                 handle(event).await;
             }
-            // Only now: what is not applied to its end is read again.
+            // The reader moves on only now, so that an entry that was not applied to its end is read again.
             match reading.next {
                 Next::Here(next) => {
                     *reader = next;
@@ -122,7 +122,7 @@ impl Inner {
         Ok(())
     }
 
-    /// For how long an entry has been there, at least.
+    /// The least age of an entry.
     fn age_of(&self, written: Position) -> Duration {
         let now = self.server_clock.at(self.clock.tick());
         let age = now.map_or(0, |now| now.0.saturating_sub(written.millis));

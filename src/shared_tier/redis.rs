@@ -1,7 +1,8 @@
 //! The shared tier's operations on a server: Redis from 7.0, or Valkey from 7.2, one primary.
 //!
-//! Each operation is one script, and so atomic; `scripts` has them, `commands` turns commands into their arguments and
-//! replies into results, `link` has the connections.
+//! Each operation except connecting, reading the stream, sweeping and inspecting the server is one script, and so
+//! atomic. `scripts` has the scripts, `commands` turns commands into their arguments and replies into results, `link`
+//! has the connections.
 //!
 //! # Which servers
 //!
@@ -16,7 +17,8 @@
 //!
 //! # What the server must allow
 //!
-//! A user of its own needs no more than this, if `redis.prefix` is `engage-bff:`:
+//! A user of its own needs no more than this, if `redis.prefix` is `engage-bff:` and the database is 0 (another one
+//! also needs `+select`):
 //!
 //! ```text
 //! ACL SETUSER engage-bff on >PASSWORD resetchannels resetkeys ~engage-bff:* nocommands

@@ -7,7 +7,7 @@
 //! probability of 2^-17, three with 2^-74. An epoch's key ends with the epoch, and a configured key seals one secret per
 //! epoch.
 //!
-//! Not hidden: how long a value is, and when it was stored.
+//! Not hidden: a value's length, when its request began, and its lifetime.
 
 use std::fmt;
 
@@ -110,7 +110,8 @@ impl Sealer {
     }
 
     /// The same for replicas that digest national ids under the same key as this one. A profile contains such digests,
-    /// which mean nothing to replicas with another key: they can't read it. Without this, none is stored or read.
+    /// which mean nothing to replicas with another key: they can't read it. Without a digester, no profile with such
+    /// digests is stored or read.
     pub(super) fn with_digester(mut self, digester: &Digester) -> Self {
         self.digests = Some(digester.digest("shared tier", b""));
         self
@@ -138,7 +139,7 @@ impl fmt::Debug for Sealer {
     }
 }
 
-/// A key with which messages are sealed: nonce, ciphertext, tag.
+/// A key with which messages are sealed. A sealed message is its nonce, the ciphertext and the tag.
 struct AeadKey(LessSafeKey);
 
 impl AeadKey {

@@ -23,7 +23,7 @@ impl ServerClock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Reading { time, received });
     }
 
-    /// What the server shows at a moment, or earlier. `None` before the first reading.
+    /// The server's time at a moment, or an earlier time. `None` before the first reading.
     pub(super) fn at(&self, moment: Tick) -> Option<ServerTime> {
         let reading = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reading.map(|reading| reading.at(moment))
@@ -31,7 +31,7 @@ impl ServerClock {
 }
 
 impl Reading {
-    /// What the server shows at a moment, or earlier; the end of time at the end of time.
+    /// The server's time at a moment, or an earlier time; for [`Tick::END`] the greatest time.
     pub(super) fn at(self, moment: Tick) -> ServerTime {
         if moment == Tick::END {
             return ServerTime(u64::MAX);
@@ -44,7 +44,7 @@ impl Reading {
     }
 }
 
-/// In a millisecond.
+/// Nanoseconds in a millisecond.
 const NANOS: u128 = 1_000_000;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The background task: connects, opens the current epoch, brings the stream there, and starts again after a failure.
-//! It alone makes the tier available.
+//! The background task: connects, opens the current epoch, brings the reader of the stream into it, and starts again
+//! after a failure. It alone makes the tier available.
 
 use std::{sync::Arc, time::Duration};
 
@@ -114,7 +114,8 @@ impl Inner {
         Ok((epoch, opened.last))
     }
 
-    /// Opens the epoch that follows one that has ended, unless that was done in the meantime. By one task at a time.
+    /// Opens the epoch that follows one that has ended, unless that was done in the meantime. One task at a time does
+    /// this.
     pub(super) async fn reopen(&self, ended: &Link, deadline: Tick) -> Result<Link, Why> {
         let _one = tokio::select! {
             biased;
@@ -140,7 +141,8 @@ impl Inner {
     }
 
     /// Brings the reader into the current epoch: reads the rest of the one that it is in, and follows where that leads.
-    /// Where the stream is read from its beginning, memory is dropped first. `last` was there when it was opened.
+    /// Where the stream is read from its beginning, memory is dropped first. `last` was the last entry when the epoch
+    /// was opened.
     async fn align<'r, F>(
         &self,
         current: &Arc<Epoch>,

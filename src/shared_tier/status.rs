@@ -1,4 +1,4 @@
-//! The state of the tier for operators: readiness detail, gauges, and what is stored for one identifier.
+//! The state of the tier for operators: readiness detail and gauges.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ pub struct TierStatus {
     pub average_round_trip: Option<Duration>,
     /// How long ago this replica entered the current epoch.
     pub epoch_age: Option<Duration>,
-    /// How old the state of the stream is that was applied. `None` before it has caught up once.
+    /// The age of the state of the stream that has been applied. `None` before it has caught up once.
     pub stream_age: Option<Duration>,
     /// How often invalidations may have been missed, so that memory was dropped.
     pub gaps: u64,

@@ -41,7 +41,7 @@ impl Inner {
             Err(overtaken) => return overtaken,
         };
         let Some(command) = self.store_command(&link.epoch, &lease, start, fill) else {
-            // There is nothing that can be shared, or it is not what was leased.
+            // Nothing in the fill can be shared, or the fill is not about what was leased.
             self.release_at(&link, &lease).await;
             return Overtaken::default();
         };

@@ -53,7 +53,7 @@ pub(super) struct Reader {
 /// What an entry means.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// Invalidations may have been missed: first of all.
+    /// Why invalidations may have been missed, if so. Handled before `apply`.
     pub(super) gap: Option<GapReason>,
     /// What to apply.
     pub(super) apply: Option<Vec<u8>>,

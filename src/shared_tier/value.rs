@@ -6,7 +6,8 @@
 //! must read of it: when its request began and its lifetime. So a value that was moved, changed or given a longer life
 //! can't be opened.
 //!
-//! No sequence number and no tick is stored: they mean nothing to another replica. Ages are.
+//! No sequence number and no tick is stored, because they mean nothing to another replica; instead the server's time of
+//! the request is, and durations relative to it.
 
 mod alias;
 mod compress;
@@ -37,8 +38,8 @@ use crate::{
 };
 
 /// The format of values. **To be raised** whenever the stored form changes: a type of `domain` that is part of it, its
-/// serialization, the compression, the context of the seal. Replicas with different formats share nothing, and see only
-/// misses of each other's values.
+/// serialization, the compression, the context of the seal. Replicas with different formats share no values: to each,
+/// the values of the other are misses.
 const FORMAT: u8 = 2;
 /// The format of what the stream carries.
 const PAYLOAD_FORMAT: u8 = 1;
@@ -52,8 +53,8 @@ pub(super) enum Unreadable {
     /// It can't be opened: it was changed, moved, or sealed in another epoch.
     #[error("the seal is broken")]
     Seal,
-    /// It was opened, but is about another contact, or no such data; or a profile with digests of national ids under
-    /// another key.
+    /// It was opened, but its content is about another contact, is not data of this kind, or is a profile with digests
+    /// of national ids under another key.
     #[error("unexpected content")]
     Content,
 }

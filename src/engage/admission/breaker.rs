@@ -1,6 +1,6 @@
-//! Circuit breaker of one group of endpoints. When most calls fail it opens for a few seconds, then lets one probe
-//! pass. Failures are counted per subject, the contact that a call is about, so that one contact alone can neither open
-//! the breaker nor keep it open.
+//! Circuit breaker of one group of endpoints. When at least half of the recent calls fail it opens for a few seconds,
+//! then lets one probe pass. Failures are counted per subject, the contact that a call is about, so that one contact
+//! alone can neither open the breaker nor keep it open.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,7 +11,7 @@ use crate::clock::Tick;
 
 /// Length of the sliding window.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Fewer calls in the window never open the breaker.
+/// With fewer calls in the window, failures do not open a closed breaker; a `Retry-After` for two subjects does.
 const MIN_CALLS: usize = 20;
 /// Longest time that the breaker stays open, and that a probe keeps the next one waiting.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
@@ -73,8 +73,8 @@ pub(super) struct Breaker {
     failed_probes: HashMap<u64, Tick>,
 }
 
-/// Calls that finished within the window: each success, but one failure per subject. A contact that always fails counts
-/// once.
+/// Calls that finished within the window: each success, but per subject only one failure and one rejected API key. A
+/// contact that always fails counts once.
 #[derive(Debug, Default)]
 struct RecentCalls {
     good: VecDeque<Tick>,
@@ -131,7 +131,7 @@ enum Phase {
 }
 
 impl Breaker {
-    /// The state. It depends on the time, since without calls nothing else ends the pause.
+    /// The state. It is computed from the time, because no event marks the end of an opening.
     pub(super) fn state(&self, now: Tick) -> BreakerState {
         match self.phase {
             Phase::Closed => BreakerState::Closed,
@@ -186,7 +186,8 @@ impl Breaker {
         now: Tick,
     ) -> bool {
         if result == CallResult::Good {
-            // Engage works: earlier pauses are about their subjects alone, perhaps one contact by two identifiers.
+            // Engage works, so the earlier pauses concern their subjects alone; two of them may be one contact under
+            // two identifiers.
             self.pauses
                 .values_mut()
                 .for_each(|pause| pause.is_isolated = true);
@@ -226,9 +227,9 @@ impl Breaker {
         }
     }
 
-    /// Rejects calls about the subject for `retry_after`, at most five seconds. With a second subject paused within the
-    /// window, rejects all calls for the longest of those pauses; never shortens an opening. Returns whether that
-    /// opened the breaker.
+    /// Rejects calls about the subject for `retry_after`, at most five seconds. If a second subject was paused within
+    /// the window and no call has succeeded since, rejects all calls for the longest of the pauses; never shortens an
+    /// opening. Returns whether that opened the breaker.
     pub(super) fn pause(
         &mut self,
         subject: u64,
@@ -265,7 +266,7 @@ impl Breaker {
         opens
     }
 
-    /// The subject was known to fail, so it may be the only one: another subject probes soon.
+    /// The subject was known to fail and may be the only one that does, so another subject probes soon.
     fn let_another_probe(&mut self, subject: u64, now: Tick) {
         self.note_failed_probe(subject, now);
         self.phase = Phase::Open(now + NEXT_PROBE);

@@ -34,10 +34,10 @@ impl ConcurrencyLimit {
         self.in_use * 2 <= self.max
     }
 
-    /// Whether the requester's flow may take a permit. Background calls leave some permits to awaited calls. Deferred
-    /// calls, which arrive by the hundred, leave half of them, also to awaited calls of their own client. The last
-    /// quarter (of eight or more) is reserved for clients below their fair share, so that a new client is not blocked;
-    /// a shopper has at most an eighth.
+    /// Whether the requester's flow may take a permit. A refresh leaves a quarter of the permits to awaited calls.
+    /// Refreshes ahead, and deferred calls, which arrive by the hundred, leave half of the permits, even to awaited
+    /// calls of their own client. The last quarter (of eight or more) is reserved for clients below their fair share,
+    /// so that a new client is not blocked; a shopper has at most an eighth.
     pub(super) fn may_acquire(&self, requester: &Requester) -> bool {
         let free = self.max.saturating_sub(self.in_use);
         match requester.priority {

@@ -3,8 +3,9 @@
 use super::{Admission, state::queue_length};
 
 impl Admission {
-    /// Changes the calls a second and the calls at once: this replica's own, or those of all replicas that share them. Calls
-    /// that wait are admitted, or wait longer, within the new ones. The pace of calls about one contact stays.
+    /// Changes the rate and the burst: this replica's own, or those of all replicas that share them. Waiting calls are
+    /// admitted within the new limits, sooner or later than before. The rate of calls about one contact does not
+    /// change.
     pub fn change_limits(&self, requests_per_second: f64, burst: u32) {
         let now = self.shared.clock.tick();
         let mut state = self.shared.state();
@@ -14,7 +15,7 @@ impl Admission {
         state.queue.set_max(queue_length(requests_per_second));
         state.dispatch(now);
         drop(state);
-        // Those that wait know when the next call was due.
+        // Waiting calls sleep until the time at which the old limits would have admitted the next call.
         self.shared.released.notify_waiters();
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     engage::{error::Error, group::Group},
 };
 
-/// Retry budget: one retry per so many calls, at most [`MAX_RETRIES`] saved up.
+/// Retry budget: one retry per `CALLS_PER_RETRY` calls, at most [`MAX_RETRIES`] saved up.
 const CALLS_PER_RETRY: u32 = 10;
 const MAX_RETRIES: u32 = 10;
 
@@ -28,7 +28,7 @@ pub struct Permit {
     request: AdmissionRequest,
     /// The flow to which it is charged.
     flow: Flow,
-    /// Whether the call is the breaker's probe and its result is still open.
+    /// Whether the call is the breaker's probe and its result is not known yet.
     is_probe: Mutex<bool>,
     /// The nanoseconds that calls waited for permission, since this was last taken.
     waited: AtomicU64,
@@ -108,8 +108,8 @@ impl Permit {
         may
     }
 
-    /// Waits for permission to repeat a call that was not processed. Returns whether it may be repeated: without delay
-    /// and retry budget, but within the rate limit.
+    /// Waits for permission to repeat a call that was not processed. Returns whether it may be repeated. A repetition
+    /// needs no delay and spends no retry budget, but it is subject to the rate limit.
     pub(in crate::engage) async fn may_repeat(&self) -> bool {
         // A probe that was not processed has not probed yet.
         let is_allowed = || *self.probe_flag() || self.is_breaker_closed();
@@ -173,8 +173,9 @@ impl Attempt<'_> {
         self.record(CallResult::Bad);
     }
 
-    /// Records the end of the call. One that was not processed and may be repeated says nothing about Engage's health.
-    /// Returns the outcome; of a 429, with the remaining pause of all calls.
+    /// Records the end of the call. A call that was not processed and may be repeated says nothing about Engage's
+    /// health. Returns the outcome; the `Retry-After` of a 429 is replaced by the remaining pause of all calls, that of
+    /// another failure by the remaining pause of the subject.
     pub(in crate::engage) fn finish<T>(
         self,
         outcome: Result<T, Error>,
@@ -224,7 +225,8 @@ impl Attempt<'_> {
     }
 }
 
-/// What an outcome says about Engage's health; `None` if it is about the request, or a 429.
+/// What an outcome says about Engage's health; `None` if it says nothing, such as a response about another contact, a
+/// tenant that is not configured, or a 429.
 fn call_result(error: Option<&Error>) -> Option<CallResult> {
     match error {
         None

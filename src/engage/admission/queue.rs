@@ -1,6 +1,7 @@
 //! Bounded fair queue of calls that wait for admission. Awaited calls come before deferred calls, and these before
 //! background calls; within a class flows are served round robin. When the queue is full it drops a call of the lowest
-//! class in it: the newest of the flow with the most entries.
+//! class in it: of the client with the most entries, then of that client's flow with the most, then of the priority
+//! that exceeds its weight there, the newest.
 
 use std::collections::HashMap;
 
@@ -80,7 +81,7 @@ impl WaitQueue {
         }
     }
 
-    /// Changes how many may wait; those that wait stay.
+    /// Changes how many calls may wait; calls that already wait stay.
     pub(super) fn set_max(&mut self, max: usize) {
         self.max = max;
     }
@@ -94,8 +95,8 @@ impl WaitQueue {
         self.waiting.iter().any(|waiter| waiter.class() == class)
     }
 
-    /// For how many of them tokens of a shared budget are requested now. Calls that are not awaited get a few at a
-    /// time: awaited calls of other replicas may need the same tokens.
+    /// For how many waiting calls tokens of a shared budget are requested now. Calls that are not awaited get a few at
+    /// a time: awaited calls of other replicas may need the same tokens.
     pub(super) fn token_demand(&self) -> usize {
         let is_awaited = |waiter: &&Waiter| waiter.class() == PriorityClass::Awaited;
         let awaited = self.waiting.iter().filter(is_awaited).count();
@@ -112,7 +113,8 @@ impl WaitQueue {
         self.remove(ticket)
     }
 
-    /// The newest call of the flow with the most entries, among the calls of the lowest class.
+    /// The call to drop among those of the lowest class: the one with the greatest key of [`EntryCounts::of`], and of
+    /// several the newest.
     fn victim(&self) -> Option<u64> {
         let lowest = self.waiting.iter().map(Waiter::class).min()?;
         let candidates = || {
@@ -127,7 +129,7 @@ impl WaitQueue {
         victim.map(|waiter| waiter.ticket)
     }
 
-    /// The next waiter among the requesters that `may_go`.
+    /// The waiter to serve next, among those with a requester that `may_go` accepts.
     pub(super) fn next(&self, may_go: impl Fn(&Waiter, &Requester) -> bool) -> Option<NextCall> {
         let requesters = || {
             let waiting = self.waiting.iter();
@@ -176,8 +178,9 @@ impl WaitQueue {
             .collect()
     }
 
-    /// Replaces a waiter's requesters. If that raises its class to the highest, it waits since `now`: the requests that
-    /// joined have not waited yet. Returns since when it waits; `None` if it has left the queue.
+    /// Replaces a waiter's requesters. If that raises its class to the highest, its waiting time starts again at `now`,
+    /// because the requests that joined have not waited yet. Returns since when it waits; `None` if it has left the
+    /// queue.
     pub(super) fn update(
         &mut self,
         ticket: u64,

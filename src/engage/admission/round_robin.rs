@@ -10,8 +10,8 @@ use crate::domain::{ClientName, Flow, Priority, PriorityClass, Requester};
 
 /// Within one flow, this many urgent calls are served per less urgent one.
 pub(super) const WEIGHT: u8 = 3;
-/// How many turns are remembered. A flow whose last turn is forgotten counts as one without a turn, an advantage only
-/// after this many turns of other flows.
+/// How many turns are remembered. A flow whose last turn is forgotten counts as one without a turn. That favours it,
+/// but only after this many turns of other flows.
 const MAX_TURNS: usize = 4096;
 
 /// Sort key of a flow; the least is served first.
@@ -36,7 +36,7 @@ struct Last {
     urgent_in_a_row: [u8; 3],
 }
 
-/// Whether it is the more urgent priority of its class, where that has two.
+/// Whether the priority is the more urgent one of its class, if the class has two.
 pub(super) const fn is_urgent(priority: Priority) -> bool {
     matches!(priority, Priority::Fresh | Priority::Refresh)
 }

@@ -5,14 +5,15 @@
 //!   rarely waits for a round trip. Tokens that are not needed are given back. Each request for tokens says until when
 //!   the share is lent.
 //! - **Its own**, when no tokens can be leased: a bucket with this replica's share of rate and burst. It begins empty,
-//!   [`TOKEN_LEASE`] after the time until which the share was lent: by then the tier lends nothing of it, and the
-//!   tokens that it had leased to others are used or have lapsed.
+//!   [`TOKEN_LEASE`] after the time until which the share was lent: by then the tier leases no tokens of that share any
+//!   more, and those that other replicas had leased are used or have lapsed.
 //!
-//! So at any time each part of the rate and of the burst is used by one side alone, however long a message takes.
+//! So at any time each share of the rate and of the burst is used either through the tier or by its replica, never by
+//! both, however long a message takes.
 //!
-//! After a failure no call is made until the share is this replica's own: [`LOAN`] and [`TOKEN_LEASE`] after the
-//! request at most. A tier that fails again and again must delay calls only now and then, and never for longer: that is
-//! in [`recovery`].
+//! After a failure the tokens that are held may still be used; apart from these no call is made until the share is this
+//! replica's own, at most [`LOAN`] and [`TOKEN_LEASE`] after the request. A tier that fails again and again must delay
+//! calls only now and then, and never for longer: that is in [`recovery`].
 
 mod leased;
 mod recovery;
@@ -25,29 +26,31 @@ use self::{leased::LeasedTokens, recovery::Recovery};
 pub(super) use self::{recovery::MAX_RETURN, tokens::Demand};
 use crate::{clock::Tick, rate::Bucket};
 
-/// How long leased tokens are valid; the same as that of the shared tier.
+/// How long leased tokens are valid; the same value as the shared tier's.
 const TOKEN_LEASE: Duration = Duration::from_millis(100);
 /// The most tokens that are leased ahead.
 const MAX_RESERVE: u32 = 4;
 /// How long after a call tokens are still leased ahead.
 const RESERVE_TIME: Duration = Duration::from_millis(200);
-/// For how long a replica that starts waits for the tier's first reply before it calls within its own share: the tier alone
-/// knows how many replicas there are. No longer than a call may wait because the share is coming back.
+/// For how long a replica that starts waits for the tier's first reply before it calls within its own share: the tier
+/// alone knows how many replicas there are. No longer than [`MAX_RETURN`], for which a call may wait longer while the
+/// share is not yet this replica's own.
 const JOINING: Duration = Duration::from_millis(900);
 /// Tokens are exchanged for new ones this long before they lapse.
 const EXCHANGE_MARGIN: Duration = Duration::from_millis(30);
 /// The least time until tokens that were not granted are requested again.
 const SPACING: Duration = Duration::from_millis(5);
-/// For how long the share is lent at a time, and how often that is renewed. Short, because after a failure no call is
-/// made until that time has passed. Longer than the renewal and two round trips of the tier's usual time-out, 50 ms:
-/// then a loan does not end because two replies are slow. If they are slower still, less of the budget accumulates.
+/// For how long the share is lent at a time, and how often that is renewed. Short, because after a failure only held
+/// tokens are used until that time has passed. As long as the renewal and two round trips of the tier's usual time-out,
+/// 50 ms, so that a loan does not end because two replies are slow. If they are slower still, less of the budget
+/// accumulates.
 const LOAN: Duration = Duration::from_millis(200);
 const RENEWAL: Duration = Duration::from_millis(100);
 /// How long after a failure tokens are requested again.
 const RETRY: Duration = Duration::from_millis(100);
 /// How long a waiting call sleeps while tokens are requested; it is woken when they arrive.
 const ROUND_TRIP: Duration = Duration::from_millis(20);
-/// The shared tier's pause may end this much earlier than the pause here, by rounding.
+/// The shared tier's pause may end this much earlier than the pause here, because times are rounded.
 const PAUSE_TOLERANCE: Duration = Duration::from_millis(20);
 
 /// A budget that replicas share.
@@ -65,7 +68,7 @@ pub(super) struct SharedBudget {
     recovery: Recovery,
     /// Whether calls wait for the request in flight.
     is_awaited: bool,
-    /// Whether the share is to be lent now, since the tier can be reached again.
+    /// Whether the share is to be lent now, because the tier can be reached again.
     is_loan_due: bool,
     /// When the last request was answered or failed, or [`IN_FLIGHT`].
     requested_at: Tick,
@@ -90,7 +93,8 @@ enum Contact {
     Awaited(Tick),
     /// The last request was answered.
     Kept,
-    /// It failed: the next is made at this time, and lends nothing.
+    /// The last request failed, its reply was too late, or the share may not be lent yet: the next is made at this
+    /// time, and lends nothing.
     Lost(Tick),
 }
 
@@ -160,8 +164,8 @@ impl SharedBudget {
         is_taken
     }
 
-    /// For how much of the time from `since` on no call could be made, because the share was not yet this replica's own
-    /// after a failure.
+    /// How long, from `since` on, no call can be made because the share is not yet this replica's own after a failure;
+    /// at most [`MAX_RETURN`].
     pub(super) fn returning_for(&self, since: Tick) -> Duration {
         self.recovery.returning_for(since)
     }
@@ -171,8 +175,8 @@ impl SharedBudget {
         self.own.interval()
     }
 
-    /// Whether a background call may start: the last tokens were leased without waiting, or half of the own share's
-    /// burst is there.
+    /// Whether a background call may start: the last request for tokens was granted in full, or half of the own share's
+    /// burst is available.
     pub(super) fn has_spare_capacity(&self, now: Tick) -> bool {
         if self.is_shared(now) {
             self.is_plentiful
@@ -181,7 +185,7 @@ impl SharedBudget {
         }
     }
 
-    /// When tokens are to be requested, or the loan renewed; `now` or earlier: now.
+    /// When tokens are to be requested, or the loan renewed; `now` or earlier means at once.
     pub(super) fn request_due(&self, demand: Demand, now: Tick) -> Tick {
         if self.requested_at == IN_FLIGHT {
             return Tick::END;
@@ -218,8 +222,8 @@ impl SharedBudget {
         };
         let held = self.leased.held(now);
         let (wanted, lent_until) = if is_lost {
-            // If this is answered, the next lends the share. Before that no request may: each failure would delay calls
-            // within the own share.
+            // Once this is answered in time and the share may be lent again, the next request lends it. Before that no
+            // request may: each failure would delay calls within the own share.
             (0, now)
         } else {
             self.lend_until(now + LOAN);
@@ -244,8 +248,8 @@ impl SharedBudget {
     }
 
     /// Takes over the reply to a request. A reply that took so long that its tokens have lapsed counts as one without
-    /// tokens, and renews no loan. After too many replies without tokens the last one counts as a failure: calls would
-    /// wait for the next without success.
+    /// tokens, and does not cause the share to be lent again. If calls have waited too long for tokens, the last reply
+    /// without tokens counts as a failure, because calls would go on waiting without success.
     pub(super) fn granted(&mut self, grant: TokenGrant, now: Tick) {
         let is_late = grant.until <= now;
         let was_refused = self.is_awaited && self.wanted > 0 && (grant.tokens == 0 || is_late);
@@ -332,7 +336,8 @@ impl SharedBudget {
         self.contact == Contact::Kept && now < self.own_from
     }
 
-    /// How many tokens are to be held: one for each waiting call, and some ahead while calls are made.
+    /// How many tokens are to be held: one for each waiting call, and some ahead while calls are made; at most one
+    /// during a slow start, and none during a pause.
     fn target(&self, demand: Demand, now: Tick) -> u32 {
         if demand.paused_until.is_some() {
             return 0;

@@ -41,7 +41,8 @@ pub(super) struct Shared {
     pub(super) limits: CallLimits,
     pub(super) metrics: Arc<CallMetrics>,
     state: Mutex<State>,
-    /// Notified when a permit is returned, or tokens arrive, while calls wait.
+    /// Notified when waiting calls have to check again: a permit was returned, a request for tokens was answered or
+    /// failed, or the limits changed.
     pub(super) released: Notify,
     /// Notified when tokens of a shared budget are to be requested.
     pub(super) tokens_due: Notify,
@@ -52,7 +53,7 @@ pub(super) struct State {
     pub(super) throttle: Throttle,
     pub(super) queue: WaitQueue,
     pub(super) breakers: GroupMap<Breaker>,
-    /// When each breaker opened that is not closed.
+    /// When each breaker that is not closed opened.
     opened_at: GroupMap<Option<Tick>>,
     pub(super) concurrency: ConcurrencyLimit,
     tickets: u64,
@@ -73,7 +74,7 @@ pub(super) fn queue_length(rate: f64) -> usize {
 }
 
 impl Shared {
-    /// The state within these limits: this replica's own, or those of so many replicas that share them.
+    /// The state within these limits: this replica's own, or those of `shared_by` replicas that share them.
     pub(super) fn new(
         limits: CallLimits,
         shared_by: Option<u32>,
@@ -184,7 +185,7 @@ impl Shared {
             self.notice_demand(&state, now);
             (pause, waiting, is_new)
         };
-        // Once for a pause: other calls under way may get a 429, too.
+        // Logged once per pause, because other calls in flight may get a 429, too.
         if is_new {
             let pause_seconds = pause.as_secs_f64();
             tracing::warn!(pause_seconds, "upstream rate limit exceeded");

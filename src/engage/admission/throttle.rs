@@ -9,12 +9,13 @@ use crate::{clock::Tick, rate::Bucket};
 
 /// Upper bound of the pause after a 429 with `Retry-After`.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
-/// First and longest pause after a 429 without `Retry-After`; each such 429 doubles it.
+/// First and longest pause after a 429 without `Retry-After`, before a jitter of up to a tenth; each such 429 doubles
+/// it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_DEFAULT_PAUSE: Duration = Duration::from_secs(30);
 /// How long after a pause the rate stays below the configured one.
 const SLOW_START: Duration = Duration::from_secs(10);
-/// How many times the configured interval lies between the first calls after a pause.
+/// The first calls after a pause are this many configured intervals apart.
 const SLOW_START_FACTOR: f64 = 10.0;
 /// Another replica's pause that ends at most this much later than the one here is the same pause.
 const SAME_PAUSE: Duration = Duration::from_millis(20);
@@ -159,7 +160,7 @@ impl Throttle {
         }
     }
 
-    /// When tokens of a shared budget are to be requested, while so many calls wait. `None`: no budget is shared.
+    /// When tokens of a shared budget are to be requested, if `waiting` calls need them. `None`: no budget is shared.
     pub(super) fn request_due(&self, waiting: usize, now: Tick) -> Option<Tick> {
         let Tokens::Shared(budget) = &self.tokens else {
             return None;
@@ -176,7 +177,8 @@ impl Throttle {
         }
     }
 
-    /// Takes over the reply to a request for tokens. Returns the remaining pause, if another replica's begins here.
+    /// Takes over the reply to a request for tokens. Returns the remaining pause, if another replica's pause begins
+    /// here or extends the known one.
     pub(super) fn granted(&mut self, grant: TokenGrant, now: Tick) -> Option<Duration> {
         if let Tokens::Shared(budget) = &mut self.tokens {
             budget.granted(grant, now);
@@ -197,7 +199,7 @@ impl Throttle {
         }
     }
 
-    /// The last request, when this replica ends. `None`: no budget is shared.
+    /// The last request, when this replica shuts down. `None`: no budget is shared.
     pub(super) fn leave(&mut self, now: Tick) -> Option<TokenRequest> {
         match &mut self.tokens {
             Tokens::Own(_) => None,

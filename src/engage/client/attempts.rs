@@ -52,8 +52,8 @@ impl EngageClient {
         answer
     }
 
-    /// Makes a call, with one retry if the failure is transient and the retry budget allows it. A request that was
-    /// certainly not processed is repeated at once.
+    /// Makes a call, with one retry if the failure is transient and the retry budget allows it. A request that was not
+    /// processed, or that was sent over a dead connection, is repeated as soon as it is admitted.
     async fn attempts<T>(
         &self,
         permit: &Permit,

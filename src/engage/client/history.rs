@@ -30,7 +30,7 @@ pub struct KnownPoints<'a> {
     pub is_incomplete: bool,
 }
 
-/// The calls of one permit: each but the first waits for the budget again.
+/// The calls of one permit: each call but the first waits for the call budget again.
 struct Turns<'a> {
     permit: &'a Permit,
     is_first: bool,
@@ -177,7 +177,7 @@ impl EngageClient {
         }
     }
 
-    /// The items of a list, or the newest of them if the list has more than `max_pages` contain.
+    /// The items of a list, or the newest of them if the list has more than fit in `max_pages` pages.
     async fn newest_items<T: Dated>(
         &self,
         turns: &mut Turns<'_>,

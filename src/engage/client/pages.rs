@@ -12,7 +12,7 @@ pub(super) const PAGE: usize = 100;
 /// Upper bound of pages: more than a thousand vouchers are a defect.
 pub(super) const MAX_PAGES: u32 = 10;
 
-/// A list to request: its path and query, and the most items to read.
+/// A list to request: its path and query, and the most pages to read.
 #[derive(Clone, Copy)]
 pub(super) struct PagedList<'a> {
     pub(super) path: &'a str,

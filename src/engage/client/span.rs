@@ -119,7 +119,7 @@ impl CallSpan {
             attributes.push(("error.type", Value::Name(error.kind())));
         }
         Span {
-            // By now other requests may have joined the flight.
+            // By now other requests may have joined the flight, and one of them may be sampled.
             context: SpanContext {
                 is_sampled: self.flight.context().is_sampled,
                 ..self.context

@@ -50,8 +50,8 @@ impl Clients {
         key.set_sensitive(true);
         headers.insert("apikey", key);
         let json = HeaderValue::from_static("application/json");
-        // Engage requires it on every request; without it even a GET may be answered with a 500
-        // [Voyado: the Engage API].
+        // Engage requires a `Content-Type` on every request; without it even a GET may be answered with a 500 [Voyado:
+        // the Engage API].
         headers.insert(header::CONTENT_TYPE, json.clone());
         headers.insert(header::ACCEPT, json);
         // Without the field any coding is acceptable (RFC 9110, 12.5.3).

@@ -50,7 +50,7 @@ pub(super) fn is_unprocessed(error: &reqwest::Error) -> bool {
     }) || is_refused(error)
 }
 
-/// Whether its HTTP/2 stream was refused while the connection stays open.
+/// Whether the request's HTTP/2 stream was refused while the connection stays open.
 pub(super) fn is_refused(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
         let error = cause.downcast_ref::<h2::Error>();

@@ -67,7 +67,8 @@ pub(super) struct Generation {
 enum Fate {
     /// They wait.
     Wait,
-    /// They wait for a trial of the next generation, suspected dead since `at`; one of them may be the trial.
+    /// The generation has been suspected dead since `at`, and its calls wait for a trial of the next generation; one of
+    /// them may be the trial.
     Suspected {
         at: Tick,
         is_next_tried: Arc<AtomicBool>,
@@ -260,7 +261,8 @@ impl Generation {
         }
     }
 
-    /// Whether the connection has responded before. Closed ones are remembered: on HTTP/2 other calls close with them.
+    /// Whether the connection has responded before. Closed connections are remembered, because on HTTP/2 several calls
+    /// fail when one connection closes.
     pub(super) fn is_reused(&self, connection: SocketAddr) -> bool {
         self.history().reused.contains_key(&connection)
     }

@@ -9,8 +9,8 @@ use crate::json::{self, Object};
 /// The flag of a protected identity.
 const PROTECTED: &str = "secrecyMarked";
 
-/// Whether the contact's identity is protected: by a flag in any of its places, in any case, even if repeated. A place
-/// that is not an object counts as protected.
+/// Whether the contact's identity is protected: by a flag in any of its places, in any letter case, even if repeated. A
+/// place that is not an object counts as protected.
 pub(super) fn is_protected(answer: &Object<'_>) -> bool {
     let places = ["attributes", "meta"].into_iter();
     let mut places = places.flat_map(|key| answer.every(key));

@@ -15,7 +15,8 @@ use crate::{
     json::{self, Object},
 };
 
-/// Attributes with a field of their own in our response, or that are never passed on.
+/// Attributes that have a field of their own in our response, or that are not passed on; `socialSecurityNumber` is
+/// passed on only if a view contains it.
 const OWN_FIELDS: [&str; 22] = [
     "firstName",
     "lastName",

@@ -29,7 +29,7 @@ impl Reader {
         read(value, OfDay::Start, &self.time_zone).ok().flatten()
     }
 
-    /// The moment under a key, in any ASCII case; the latest of several. `None` means none, or never.
+    /// The time under a key, whatever its ASCII case; the latest of several. `None` means none, or never.
     pub(super) fn start(
         &self,
         object: &Object<'_>,

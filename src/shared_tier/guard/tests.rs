@@ -64,7 +64,7 @@ async fn late_failure_of_a_session_does_not_end_the_next() {
     let error = bench.call(&new, Err(BackendError::Unreachable)).await;
     assert_eq!(error, Err(Fault::Unreachable));
     assert!(bench.guard.link(Operation::Fetch).is_err());
-    // What it does afterwards changes nothing.
+    // What a failed session reports afterwards changes nothing.
     bench.guard.caught_up(new.session);
     bench.guard.opened(new.session, &epoch());
     assert!(bench.guard.link(Operation::Fetch).is_err());
@@ -78,7 +78,7 @@ async fn reply_that_comes_in_time_is_used_and_a_later_one_is_not() {
     let link = bench.connect();
     let deadline = bench.guard.clock.tick() + TIMEOUT;
     bench.clock.advance(TIMEOUT);
-    // Both are there at once: the reply counts.
+    // The reply and the deadline are both due: the reply is used.
     let reply = Box::pin(ready(Ok(7)));
     let result = bench
         .guard

@@ -21,8 +21,8 @@ pub struct TokenCommand {
     pub budget: BudgetName,
     /// The replica.
     pub replica: ReplicaId,
-    /// Greater than that of any earlier command of this replica. A command that is older than one that was run, since it
-    /// was delayed, changes nothing and is granted nothing.
+    /// Greater than that of any earlier command of this replica. A command that was delayed and is older than one that
+    /// has run changes nothing and is granted nothing.
     pub number: u64,
     /// Calls a second, of all replicas.
     pub rate: f64,
@@ -38,8 +38,8 @@ pub struct TokenCommand {
     /// divided by them.
     pub known_replicas: u32,
     /// Until when it lends its share. A time that has passed lends nothing, and is granted nothing; so does one that is
-    /// more than [`LONGEST_LOAN`] ahead. `ServerTime(u64::MAX)`: it ends, and is forgotten. The caller calculates it
-    /// from a time of the server that it knows to have passed, not from when the command arrives.
+    /// more than [`LONGEST_LOAN`] ahead. `ServerTime(u64::MAX)`: the replica shuts down, and is forgotten. The caller
+    /// calculates it from a time of the server that it knows to have passed, not from when the command arrives.
     pub lent_until: ServerTime,
 }
 
@@ -52,15 +52,17 @@ pub struct TokenReply {
     pub wait: Duration,
     /// The rest of a pause.
     pub pause: Option<Duration>,
-    /// How many replicas share the budget: those that lend their share, and those that did within [`SHARE_MEMORY`].
+    /// How many replicas share the budget: those whose last command is less than [`SHARE_MEMORY`] old; until the budget
+    /// of a new data set is that old, at least as many as any replica last knew.
     pub replicas: u32,
 }
 
 /// How long leased tokens are valid.
 pub const TOKEN_LEASE: Duration = Duration::from_millis(100);
 
-/// No share is lent for longer at a time: such a time was calculated before the server's clock was set back.
+/// No share is lent for longer at a time. A later end of a loan was calculated before the server's clock was set back.
 pub const LONGEST_LOAN: Duration = Duration::from_secs(10);
 
-/// For how long the share of a replica that neither lends it nor left is left unused, since that replica may be cut off.
+/// For how long the share of a replica that neither lends it nor has left stays unused, because that replica may be cut
+/// off.
 pub const SHARE_MEMORY: Duration = Duration::from_mins(10);

@@ -13,22 +13,22 @@ pub const MAX_ENTRIES_SINCE: usize = 1000;
 /// See [`Backend::fetch`](super::Backend::fetch).
 #[derive(Clone, Debug)]
 pub struct FetchCommand {
-    /// By what the flight looks up. An alias leads to a contact if it has a positive value that is fresh, and the
-    /// contact still has the generation in it.
+    /// What the flight looks up. An alias leads to a contact if it has a positive value that is fresh, and the contact
+    /// still has the generation in it.
     pub subject: Subject,
     /// The parts without which the reply does not serve the flight: the outcome is [`FetchOutcome::Served`] if each of
     /// them is returned, and for an alias its value. With no parts, an alias alone serves it. A negative value that is
-    /// fresh serves an alias flight by itself. For an alias, a part does not count while its entity endpoint alone may
-    /// fill it: the call that resolves the alias could not.
+    /// fresh and was not invalidated serves an alias flight by itself. For an alias, a part does not count while its
+    /// entity endpoint alone may fill it: the call that resolves the alias could not.
     pub needed: PartSet,
-    /// The parts that the call fetches: leased for a contact, and checked for the leases of other replicas. An alias
-    /// has one lease.
+    /// The parts that the call fetches: leased for a contact, and checked for the leases of other replicas. For an
+    /// alias every lease of another replica counts, whatever its parts.
     pub fetched: PartSet,
     /// Data of this age or older is not returned, whatever its lifetime; zero: none. Never `Duration::MAX`: use a day.
     pub max_age: PartMap<Duration>,
     /// The same for the alias.
     pub max_alias_age: Duration,
-    /// Whether it waits for another replica's call. Where not, the lease is granted in any case.
+    /// Whether the flight waits for another replica's call. If not, the lease is granted in any case.
     pub waits: bool,
     /// The lease to take where the reply does not serve the flight.
     pub lease: LeaseOffer,
@@ -36,9 +36,10 @@ pub struct FetchCommand {
 
 /// A lease to take.
 ///
-/// It keeps other replicas waiting, never its own: flights of one replica for the same thing share a call already, and a
-/// lease whose grant did not arrive in time belongs to no flight. So two calls of one replica that have parts in common,
-/// such as an overview and a part's entity endpoint, are made at the same time, as without the tier.
+/// It keeps other replicas waiting, never the replica that holds it: flights of one replica for the same thing share a
+/// call already, and a lease whose grant did not arrive in time belongs to no flight. So two calls of one replica that
+/// have parts in common, such as an overview and a part's entity endpoint, are made at the same time, as without the
+/// tier.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseOffer {
     /// Identifies it, and its replica.
@@ -52,7 +53,7 @@ pub struct LeaseOffer {
 pub struct FetchReply {
     /// The server's time.
     pub now: ServerTime,
-    /// The alias's value, if it is fresh and stands.
+    /// The alias's value, if it is fresh and was not invalidated.
     pub alias: Option<StoredAlias>,
     /// The parts that are fresh and younger than the command's ages: of the contact, or of the one that the alias leads
     /// to. All of them, not only the needed ones.
@@ -70,7 +71,7 @@ pub enum FetchOutcome {
     Served,
     /// The caller has the lease, and makes the call.
     Leased(Grant),
-    /// Another replica has the lease for so long. Only where the command waits.
+    /// Another replica has the lease for this long. Only where the command waits.
     Busy(Duration),
 }
 
@@ -90,7 +91,7 @@ pub struct StoredValue {
     pub age: Duration,
     /// When its request began. Part of what is sealed with it.
     pub requested_at: ServerTime,
-    /// How long it is fresh, of the age. Part of what is sealed with it.
+    /// The age up to which it is fresh. Part of what is sealed with it.
     pub lifetime: Duration,
     /// The value.
     pub sealed: Bytes,
@@ -149,8 +150,8 @@ pub struct StoreReply {
     pub overtaken: PartSet,
     /// Whether the alias was overtaken by a purge of its contact or an invalidation of itself, or the chain is broken.
     pub alias_overtaken: bool,
-    /// The parts that were stored. Neither stored nor overtaken: newer data is stored, or the entity endpoint alone may
-    /// fill it.
+    /// The parts that were stored. For a part that is neither stored nor overtaken, the tier has data that is as new or
+    /// newer, or only the entity endpoint may fill it.
     pub stored: PartSet,
     /// Whether the alias was stored.
     pub alias_stored: bool,

@@ -8,13 +8,14 @@ use crate::domain::PartMap;
 /// See [`Backend::peek`](super::Backend::peek).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeekReply {
-    /// The alias's value, valid or not.
+    /// The alias's value if it is fresh, even if it is no longer valid because its contact was purged or negative
+    /// entries were invalidated.
     pub alias: Option<StoredAlias>,
     /// The values of the contact, or of the one that the alias leads to.
     pub parts: PartMap<Option<StoredValue>>,
     /// For how long the entity endpoint alone may fill each part.
     pub entity_only: PartMap<Duration>,
-    /// For how long the longest lease of another flight lasts.
+    /// For how long the longest lease lasts; zero: there is none.
     pub busy: Duration,
 }
 

@@ -20,7 +20,8 @@ pub struct Covered {
     /// The parts whose values and leases are dropped, and which only their entity endpoints may fill for a while (the
     /// audiences, which have none, are only dropped).
     pub parts: PartSet,
-    /// Whether the contact is gone: everything about it is dropped, its generation too, so that no alias leads to it.
+    /// Whether the contact is purged: everything about it is dropped, its generation too, so that no alias leads to it;
+    /// for the rest it is as if `parts` contained all parts.
     pub is_purge: bool,
 }
 
@@ -60,7 +61,7 @@ pub enum InvalidateReply {
 pub struct AdvanceCommand {
     /// The next epoch.
     pub next: EpochOffer,
-    /// The webhook message or replica as in [`InvalidateCommand`].
+    /// The replica that appends it.
     pub replica: ReplicaId,
     /// What other replicas apply, sealed by the ending epoch's secret.
     pub payload: Bytes,
@@ -80,7 +81,7 @@ pub struct StreamEntry {
 /// What an entry says. One of an unknown kind is read as [`EntryContent::Unknown`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryContent {
-    /// Nothing, but the stream is alive.
+    /// Says only that the stream is alive.
     Heartbeat,
     /// An invalidation.
     Invalidation {
@@ -109,7 +110,7 @@ pub enum EntryContent {
 pub struct BeatCommand {
     /// The replica.
     pub replica: ReplicaId,
-    /// Whether it is about to end: it is not counted any more.
+    /// Whether the replica shuts down, and is not counted any more.
     pub leaves: bool,
     /// The least time between two entries of the stream by heartbeats; a replica that sent none for four times as long
     /// is not alive.

@@ -73,6 +73,6 @@ pub enum Subject {
 /// How long entries of the stream are kept. The key itself lives twice as long after its last entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamLimits {
-    /// `engage.overview_lag` and the longest flight.
+    /// The sum of `engage.overview_lag` and the duration of the longest flight.
     pub keep: Duration,
 }

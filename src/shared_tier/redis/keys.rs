@@ -93,7 +93,8 @@ pub(super) fn millis(duration: Duration) -> u64 {
         .min(MOST_MILLIS)
 }
 
-/// Scripts calculate with floating point numbers, and add this to the time: some 30,000 years.
+/// The most milliseconds that a script is given, some 30,000 years: scripts add them to the time in floating point, and
+/// the sum must be exact.
 pub(super) const MOST_MILLIS: u64 = 1_000_000_000_000_000;
 
 /// A position as the server writes it.

@@ -6,7 +6,7 @@
 //!
 //! - Nothing is tried again and nothing is limited in time here, except sentinels that do not answer.
 //! - A connection that broke stays broken until [`Link::connect`].
-//! - RESP2: every reply answers a command. RESP3 adds replies that answer none, which nothing here needs, and asks for
+//! - RESP2: every reply answers a command. RESP3 adds replies that answer none, which nothing here needs, and requires
 //!   `HELLO`, which some proxies of managed services lack.
 
 mod failure;
@@ -113,7 +113,7 @@ impl Link {
         Ok(())
     }
 
-    /// Connects with another configuration from the next time on.
+    /// The next connection uses this configuration.
     pub fn configure(&self, config: LinkConfig) {
         *self.config() = config;
     }

@@ -59,7 +59,8 @@ pub(in crate::shared_tier) fn encode_alias(
         .expect("an alias has a few bytes only")
 }
 
-/// Reads an alias. The contact's name next to it is not sealed with it: the caller compares.
+/// Reads an alias. The server stores the contact's name next to the alias, unsealed: the caller compares it with the
+/// contact.
 pub(in crate::shared_tier) fn decode_alias(
     sealer: &Sealer,
     name: AliasName,
@@ -68,7 +69,7 @@ pub(in crate::shared_tier) fn decode_alias(
 ) -> Result<(ContactId, SharedAlias), Unreadable> {
     let content: StoredContact = Place::of(ALIAS, &name.0, stored).open(sealer, &stored.sealed)?;
     let id = super::contact(content.contact)?;
-    // An entity endpoint that says so for the first time: as in this replica's own memory.
+    // An alias from an entity endpoint counts as changed at its request, as in this replica's own memory.
     let differed_before = (content.source == FetchSource::Entity).then_some(Duration::ZERO);
     let alias = SharedAlias {
         provenance: read.provenance(stored, content.source, differed_before),

@@ -15,7 +15,7 @@ const MAX_PLAIN: usize = 4 << 20;
 const PLAIN: u8 = 0;
 const COMPRESSED: u8 = 1;
 
-/// `None` if it is too large.
+/// Packs a value; `None` if it is too large.
 pub(super) fn pack(plain: &[u8]) -> Option<Vec<u8>> {
     if plain.len() > MAX_PLAIN {
         return None;
@@ -30,7 +30,7 @@ pub(super) fn pack(plain: &[u8]) -> Option<Vec<u8>> {
     Some([&[how], content].concat())
 }
 
-/// `None` if it was not packed here. Allocates no more than the largest value.
+/// Unpacks a value; `None` if the bytes are not a packed value. Decompresses at most [`MAX_PLAIN`] bytes.
 pub(super) fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
     match packed.split_first()? {
         (&PLAIN, plain) => Some(plain.to_vec()),

@@ -65,7 +65,7 @@ pub(in crate::shared_tier) fn encode_part(
     }
 }
 
-/// Reads a part and adds it to `into`. Returns the contact: the expected one, if any.
+/// Reads a part and adds it to `into`. Returns the contact, which is the expected one if one is given.
 pub(in crate::shared_tier) fn decode_part(
     sealer: &Sealer,
     name: ContactName,

@@ -65,7 +65,7 @@ fn encode(part: Part, parts: &Parts) -> Option<NewValue> {
     encode_part(&sealer(), NAME, id(1), part, parts, AT, LIFETIME)
 }
 
-/// Reads a part with everything as it was stored.
+/// Reads a part under the name, the contact and the key with which it was stored.
 fn decode(part: Part, stored: &StoredValue, into: &mut Parts) -> Result<ContactId, Unreadable> {
     decode_part(&sealer(), NAME, Some(id(1)), part, stored, &read_at(), into)
 }
@@ -185,7 +185,7 @@ fn negatives_read_back() {
     }
 }
 
-/// What an earlier version of the service knows.
+/// The reasons that an earlier version of the service knows.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum EarlierReason {
     NotFound,
@@ -212,7 +212,7 @@ fn listed_matches_read_back_and_are_a_miss_to_earlier_versions() {
         [id(1), id(2)].map(|id| id.as_uuid().as_bytes().to_vec())
     );
     assert!(postcard::from_bytes::<EarlierReason>(&bytes).is_err());
-    // And the other way: what an earlier version stores names no contact.
+    // Conversely, this version reads the reasons that an earlier one stored.
     let earlier = [
         (EarlierReason::NotFound, NegativeReason::NotFound),
         (

@@ -262,7 +262,7 @@ fn awaited_request_raises_the_deferred_call_it_joins_and_waits_in_full() {
         next.map(|next| next.requester),
         Some(requester("c", Priority::Miss))
     );
-    // One more who joins does not prolong it again.
+    // A further request that joins does not restart the waiting time.
     joined.add(&requester("d", Priority::Fresh));
     let much_later = later + std::time::Duration::from_secs(1);
     assert_eq!(queue.update(2, joined, much_later), Some(later));

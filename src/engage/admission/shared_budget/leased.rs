@@ -22,7 +22,7 @@ impl LeasedTokens {
         }
     }
 
-    /// How many are valid.
+    /// The number of valid tokens.
     pub(super) fn held(&self, now: Tick) -> u32 {
         let valid = self.batches.iter().filter(|(_, until)| *until > now);
         valid.map(|(tokens, _)| tokens).sum()
@@ -41,7 +41,7 @@ impl LeasedTokens {
         is_taken
     }
 
-    /// Gives back those that would soon lapse, and those beyond `target`. Returns how many.
+    /// Gives back the tokens that would soon lapse, and those beyond `target`. Returns how many.
     pub(super) fn give_back(&mut self, target: u32, now: Tick) -> u32 {
         let mut returned = 0;
         let is_old = |(_, until): &mut (u32, Tick)| *until <= now + TOKEN_LEASE / 2;

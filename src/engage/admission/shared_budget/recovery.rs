@@ -1,4 +1,5 @@
-//! What follows a failure of the tier: no call can be made until the share is this replica's own. So
+//! What follows a failure of the tier: once the tokens that are held are used or have lapsed, no call can be made until
+//! the share is this replica's own. So
 //!
 //! - calls that wait during that time may wait for longer;
 //! - then calls are made within the own share for a while, before it is lent again. Each loan delays calls within the
@@ -25,7 +26,7 @@ const STARVED_INTERVALS: u32 = 2;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Recovery {
-    /// Of the last failure: from when no call could be made, and until when the own share has a token.
+    /// The time without calls after the last failure: its start, and its end, when the own share has a token.
     returns: (Tick, Tick),
     /// From when the share may be lent again, and for how long calls are made within it before that.
     may_lend_from: Tick,
@@ -37,8 +38,8 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
-    /// Nothing has failed, and the share may be lent. Until `own_at`, when the own share has a token, no call can be made
-    /// unless the tier answers before.
+    /// Nothing has failed, and the share may be lent. Until `own_at`, when the own share has its first token, no call
+    /// can be made unless the tier answers earlier.
     pub(super) fn new(now: Tick, own_at: Tick) -> Self {
         Self {
             returns: (now, own_at),
@@ -49,7 +50,7 @@ impl Recovery {
         }
     }
 
-    /// A request failed that lent the share: no call could be made since then, and until the own share has a token.
+    /// A request that lent the share failed: from `requested_at` until the own share has a token, no call can be made.
     pub(super) fn begin(
         &mut self,
         requested_at: Tick,
@@ -67,7 +68,7 @@ impl Recovery {
         self.starved_since = None;
     }
 
-    /// Whether the share may be lent again, now that a request was answered. If so, it is lent.
+    /// Whether the share may be lent again, now that a request was answered. If so, records that it is lent now.
     pub(super) fn may_lend(&mut self, now: Tick) -> bool {
         let may = now >= self.may_lend_from;
         if may {
@@ -76,7 +77,8 @@ impl Recovery {
         may
     }
 
-    /// Whether calls have waited for tokens for too long. `was_refused`: the last reply had none for those that wait.
+    /// Whether calls have waited for tokens for too long. `was_refused`: the last reply granted no token although calls
+    /// wait.
     pub(super) fn is_starved(&mut self, was_refused: bool, interval: Duration, now: Tick) -> bool {
         if !was_refused {
             self.starved_since = None;
@@ -86,7 +88,7 @@ impl Recovery {
         now.since(since) >= STARVATION + interval * STARVED_INTERVALS
     }
 
-    /// For how much of the time from `since` on no call could be made.
+    /// How long, from `since` on, no call can be made; at most [`MAX_RETURN`].
     pub(super) fn returning_for(&self, since: Tick) -> Duration {
         let (from, until) = self.returns;
         until.since(from.max(since)).min(MAX_RETURN)

@@ -11,7 +11,7 @@ use super::*;
 const RATE: f64 = 50.0;
 const BURST: f64 = 10.0;
 
-/// How many random courses are tried: `BUDGET_CASES`, or so many.
+/// How many random runs are made: `BUDGET_CASES` if that is set, otherwise `usual`.
 #[expect(clippy::disallowed_methods, reason = "no setting of the service")]
 fn cases(usual: u64) -> u64 {
     let given = std::env::var("BUDGET_CASES").ok();

@@ -1,4 +1,4 @@
-//! What passes between a shared budget and those that use it.
+//! The types that a shared budget exchanges with its callers.
 
 use crate::clock::Tick;
 
@@ -50,7 +50,7 @@ pub struct TokenCounts {
 /// The state of a shared budget, for operators.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedBudgetSnapshot {
-    /// Whether tokens are leased. Otherwise this replica calls within its own share.
+    /// Whether tokens are leased. Otherwise this replica calls within its own share, or waits until it may.
     pub is_shared: bool,
     /// How many replicas share the budget.
     pub replicas: u32,

@@ -1,4 +1,4 @@
-//! How a call waits for its decision, and gives it up.
+//! How a call waits for its decision, and what happens if it stops waiting.
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use super::super::{
     reply::{Items, bytes, number},
 };
 
-/// How many keys the server looks at in one step, about.
+/// About how many keys the server examines in one step.
 const STEP: usize = 500;
 
 /// Removes the keys of an epoch but its stream, step by step.

@@ -19,9 +19,9 @@ use super::{
 };
 use crate::domain::{Part, PartSet};
 
-/// In what is covered: an alias.
+/// The byte after the name of an alias, in the list of what is covered.
 const ALIAS: u8 = 0x40;
-/// In what is covered: a purge of the contact.
+/// The byte after the name of a purged contact, in the list of what is covered.
 const PURGE: u8 = 0x80;
 
 /// No part has the bit of an alias.

@@ -35,7 +35,7 @@ pub(super) fn backend_error(error: &RedisError) -> BackendError {
 /// Why no connection was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectFailure {
-    /// The name server does not know the host.
+    /// The host name could not be resolved.
     #[error("the host name has no address")]
     UnknownHost,
     /// Nothing listens there.
@@ -50,7 +50,7 @@ pub enum ConnectFailure {
          it allows"
     )]
     Closed,
-    /// It is not TLS.
+    /// The TLS handshake failed for another reason, perhaps because the server does not use TLS.
     #[error("the TLS handshake failed: the server may not use TLS")]
     Tls,
     /// The authority is not trusted.
@@ -71,7 +71,7 @@ pub enum ConnectFailure {
     /// It asks for a password.
     #[error("the server asks for a password")]
     NoPassword,
-    /// The user may not do it.
+    /// The user may not run the first commands: `INFO`, or `SENTINEL` at a sentinel.
     #[error("the user may not run INFO")]
     Forbidden,
     /// There is no such database.
@@ -83,7 +83,7 @@ pub enum ConnectFailure {
     /// Two connections led to two servers.
     #[error("the address leads to several servers: give the address of one, or sentinels")]
     SeveralServers,
-    /// It reads its file.
+    /// The server is loading its data.
     #[error("the server is still loading its data")]
     Loading,
     /// The sentinels know no such service.
@@ -162,7 +162,7 @@ impl From<RedisError> for ConnectFailure {
     }
 }
 
-/// The crate shares its cause.
+/// The crate wraps the cause of an error in an `Arc`.
 fn io_cause(error: &RedisError) -> Option<&io::Error> {
     let shared: &Arc<dyn Error + Send + Sync> = error.source()?.downcast_ref()?;
     shared.downcast_ref()

@@ -20,7 +20,7 @@ use super::{LinkConfig, ServerAddress, Tls, User, failure::ConnectFailure};
 /// More addresses of one host than this are not tried.
 const MOST_ADDRESSES: usize = 8;
 
-/// How many commands may wait to be written. More wait for room; each is limited in time by its caller.
+/// How many commands may wait to be written. Further ones wait for room; each caller limits the time of its command.
 const QUEUED_COMMANDS: usize = 256;
 
 /// The connections to one server.
@@ -112,7 +112,7 @@ async fn pair_at(host: &str, at: SocketAddr, config: &LinkConfig) -> Result<Pair
         Ok::<_, ConnectFailure>((connection, server))
     };
     let ((operations, one), (stream, other)) = tokio::try_join!(open(), open())?;
-    // A balancer between us and several servers.
+    // A load balancer has led the two connections to different servers.
     if one != other {
         return Err(ConnectFailure::SeveralServers);
     }
@@ -140,7 +140,7 @@ async fn connection_at(
     Ok(connection)
 }
 
-/// A server that closes the connection during the handshake may not use TLS.
+/// A server that closes the connection during the handshake probably does not use TLS.
 fn handshake_failure(error: io::Error) -> ConnectFailure {
     match ConnectFailure::from(error) {
         ConnectFailure::Broken => ConnectFailure::Tls,

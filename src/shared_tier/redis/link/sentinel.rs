@@ -8,10 +8,12 @@ use tokio::time::timeout;
 
 use super::{ServerAddress, Tls, User, failure::ConnectFailure, open};
 
-/// A sentinel that has not answered by then has no vote. On the real clock, since it is about sockets.
+/// A sentinel that has not answered by then has no vote. Measured by the real clock, because it limits the use of
+/// sockets.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// The primary, as most of the sentinels say: one of them may be cut off and not know of a failover yet.
+/// The address of the primary that most of the sentinels give: one of them may be cut off and not know of a failover
+/// yet.
 pub(super) async fn primary(
     sentinels: &[ServerAddress],
     service: &str,

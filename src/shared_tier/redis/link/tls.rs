@@ -50,7 +50,7 @@ impl Tls {
         if roots.is_empty() {
             return Err(TlsFault::Authorities);
         }
-        // Named, since a second provider in the tree would make the default one ambiguous.
+        // The provider is named, because a second one in the dependency tree would make the default ambiguous.
         let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .expect("the provider has cipher suites for TLS 1.2 and 1.3")

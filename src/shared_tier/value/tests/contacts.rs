@@ -1,4 +1,4 @@
-//! The parts of a contact with everything that there is.
+//! The parts of a contact, with every field filled in.
 
 use std::{sync::Arc, time::Duration};
 
@@ -74,7 +74,7 @@ pub(super) fn entry<T>(
     }
 }
 
-/// Every field, and every variant at least once.
+/// Parts that have every field, and every variant at least once.
 pub(super) fn complete() -> Parts {
     let before = Some(Duration::from_millis(61_234));
     Parts {

@@ -1,4 +1,4 @@
-//! The stored form stays what it is, or gets a new format.
+//! The stored form does not change without a new format.
 
 use std::{fmt::Write as _, fs, path::PathBuf};
 
@@ -72,7 +72,7 @@ fn contents() -> Vec<(String, Vec<u8>)> {
     contents.into_iter().filter_map(is_there).collect()
 }
 
-/// A sealed value of each kind: to open, since sealing is random.
+/// A sealed value of each kind. These are opened, not compared, because sealing is random.
 fn sealed() -> Vec<(String, Vec<u8>)> {
     let parts = complete();
     let part = |part: Part| {

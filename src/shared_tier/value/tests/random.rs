@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Random parts, each there or not.
+/// Random parts, each of which may be absent.
 pub(super) fn parts() -> impl Strategy<Value = Parts> {
     (
         some(random_profile()),

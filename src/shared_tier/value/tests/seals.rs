@@ -1,9 +1,9 @@
-//! What was changed, moved or kept by another version is not read.
+//! Values that were changed or moved, or that another version stored, are not read.
 
 use super::*;
 use crate::domain::PartMap;
 
-/// What reads a value of one kind from where it was stored.
+/// A function that reads a value of one kind, which was stored under a name.
 type Decode = fn(&Sealer, &StoredValue, [u8; 16]) -> Result<(), Unreadable>;
 
 fn decode_as(
@@ -27,7 +27,7 @@ fn decode_as(
     read.map(drop)
 }
 
-/// A value of each kind, where it was stored, and what reads it.
+/// A value of each kind, the name under which it was stored, and the function that reads it.
 fn values() -> Vec<(&'static str, StoredValue, [u8; 16], Decode)> {
     let readers: PartMap<Decode> = PartMap::from_fn(|part| -> Decode {
         match part {
@@ -236,7 +236,7 @@ fn parts_of_another_contact_are_refused() {
     assert!(found.held().is_empty());
 }
 
-/// Sealed as a value, but not one.
+/// Seals bytes as if they were a packed value.
 fn sealed(place: &Place<'_>, packed: &[u8]) -> StoredValue {
     let sealed = place.in_context(|context| sealer().seal(context, packed));
     stored(&NewValue {
@@ -281,7 +281,7 @@ fn opened_values_that_are_no_data_are_misses() {
         [&[0], &plain[..], b"\0"].concat(),
         frame(&plain)[..20].to_vec(),
         frame(&[0xff; 64]),
-        // A bomb.
+        // A compression bomb: 64 MiB of zeros.
         frame(&vec![0; 64 << 20]),
         frame(&vec![0; (4 << 20) + 1]),
         // A frame that does not say how large it is.

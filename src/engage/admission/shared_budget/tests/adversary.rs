@@ -1,5 +1,5 @@
-//! The rules alone, against replicas that keep them and otherwise behave as badly as they may: they hold tokens as long
-//! as they can, want any number, and call at once whatever they have.
+//! Tests the rules alone, against replicas that keep them and otherwise behave as badly as they may: they hold tokens
+//! as long as they can, request any number, and spend all that they have at once.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl Replica {
         valid.map(|(count, _)| count).sum()
     }
 
-    /// Calls with everything that there is. Returns how often.
+    /// Makes as many calls as the tokens and the own share allow. Returns how often.
     fn spend(&mut self, now: u64) -> u32 {
         let mut calls = self.held(now);
         self.tokens.clear();
@@ -84,7 +84,7 @@ impl Replica {
             held: self.held(now),
             returned: 0,
             known_replicas: self.replicas,
-            // As the clock is estimated: never later than it is.
+            // The server's time as the replica estimates it, which is never later than the real one.
             lent_until: now.saturating_sub(rng.u64(0..20)),
             pause: None,
         };

@@ -69,7 +69,7 @@ impl Course {
         self.budget.snapshot(self.now).is_shared
     }
 
-    /// Fails once, and answers from then on: for how long until the share is lent again.
+    /// Lets one request fail and answers the following ones. Returns the time until the share is lent again.
     fn fail_and_lend_again(&mut self) -> Duration {
         self.request();
         let failed_at = self.now;
@@ -102,7 +102,7 @@ fn starting_replica_makes_no_call_before_a_reply_or_the_time_limit() {
         replicas: 5,
     };
     joins.granted(grant, at(700));
-    // Its share of five, which was empty then.
+    // Its share of five replicas, which was empty at 700 ms.
     assert!(!joins.take(at(790)));
     assert!(joins.take(at(800)) && !joins.take(at(800)));
 }
@@ -136,7 +136,7 @@ fn tier_whose_tokens_lapse_on_their_way_is_not_used() {
 #[test]
 fn share_is_lent_again_the_later_the_sooner_it_failed_again() {
     let mut course = Course::new();
-    // To the own share, 300 ms; then within it.
+    // In tenths of a second: 300 ms until the share is the replica's own, then the time within it.
     let seconds = |course: &mut Course| course.fail_and_lend_again().as_millis() / 100;
     let times = [(); 6].map(|()| seconds(&mut course));
     assert_eq!(times, [13, 23, 43, 83, 103, 103]);
@@ -155,9 +155,9 @@ fn calls_without_any_token_wait_for_the_own_share() {
         course.exchange(0, 1);
     }
     let time = course.now.since(from).as_millis();
-    // The four that are held lapse first.
+    // The four tokens that are held are given back first, after about 70 ms.
     assert!((320..=400).contains(&time), "{time} ms");
-    // With a token now and then they wait for the next.
+    // If a token is granted now and then, calls wait for the next one.
     let mut course = Course::new();
     for number in 0..2000 {
         course.exchange(u32::from(number % 20 == 0), 5);

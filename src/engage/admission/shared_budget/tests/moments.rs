@@ -27,7 +27,8 @@ fn command(replica: u64, number: u64, (held, wanted): (u32, u32), lent_until: Mi
     }
 }
 
-/// The calls of one of three replicas that calls within its own share from then on, whenever it may.
+/// The calls of one of three replicas within a second from `now`: it calls whenever its own share, which begins empty
+/// at `from`, has a token.
 fn own_calls(from: Tick, now: Millis) -> impl Iterator<Item = Millis> {
     let mut own = Bucket::empty(RATE / 3.0, BURST / 3.0, from);
     (now..now + 1000).filter(move |at| own.take(tick(*at)).is_ok())
@@ -66,9 +67,9 @@ fn new_budget_gives_nothing_while_tokens_of_the_lost_one_are_used() {
     assert!(!strict_bound_is_kept(&calls), "{calls:?}");
 }
 
-/// Two replicas lease the whole burst just before the loan of the third ends, which is cut off, and spend it just before
-/// that lapses. The third calls within its own share, which begins empty at `own_from`, and spends that from `spent_from` on.
-/// Returns the times of all calls.
+/// The third replica is cut off. The two others lease the whole burst just before its loan ends, and spend the tokens
+/// just before they lapse. The third calls within its own share, which begins empty at `own_from`, from `spent_from`
+/// on. Returns the times of all calls.
 fn calls_after_a_cut(own_from: Tick, spent_from: Millis) -> Vec<Millis> {
     let mut server = Server::new(Without::Nothing, 0);
     for replica in 0..3 {
@@ -85,17 +86,18 @@ fn calls_after_a_cut(own_from: Tick, spent_from: Millis) -> Vec<Millis> {
 #[test]
 fn own_share_begins_empty_when_tokens_of_it_have_lapsed() {
     assert!(strict_bound_is_kept(&calls_after_a_cut(tick(2100), 2000)));
-    // As soon as the loan ends.
+    // Breaks the rule: the share begins as soon as the loan ends.
     let calls = calls_after_a_cut(tick(2000), 2098);
     assert!(!strict_bound_is_kept(&calls), "{calls:?}");
-    // In time, and full.
+    // Breaks the rule: the share begins in time, but full.
     let full = Duration::from_secs_f64(BURST / RATE);
     let calls = calls_after_a_cut(tick(2100) - full, 2100);
     assert!(!strict_bound_is_kept(&calls), "{calls:?}");
 }
 
-/// A replica calls within its own share for long. Its last command, which lent that until 1200, arrives at 5000; then the
-/// others lease what there is. Returns the times of all calls; `arrives_as`: until when the server takes it to lend.
+/// A replica calls within its own share for long. Its last command, which lends the share until 1200, arrives at 5000;
+/// then another replica leases all available tokens. Returns the times of all calls; `arrives_as` is the time until
+/// which the command lends, as the server reads it.
 fn calls_after_a_late_command(arrives_as: Millis) -> Vec<Millis> {
     let mut server = Server::new(Without::Nothing, 0);
     for replica in 0..3 {

@@ -8,7 +8,7 @@ use super::server::{Command, Millis, Reply, Server, Without};
 /// The faults of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Faults {
-    /// The longest delay of a message, in milliseconds.
+    /// The longest delay of a message whose connection does not hang, in milliseconds.
     pub(super) latency: u64,
     /// How often a fault begins: on average once in this many milliseconds; 0: never.
     pub(super) interval: u64,
@@ -144,7 +144,7 @@ impl Network {
         self.server = Server::new(self.without, now);
     }
 
-    /// The server dies, and returns empty. What was on its way is lost.
+    /// The server dies, and returns empty. Commands on their way are lost; replies still arrive.
     pub(super) fn restart_server(&mut self, until: Millis) {
         self.down_until = until;
         self.server = Server::new(self.without, until);

@@ -59,7 +59,8 @@ fn load_within_the_shares_is_refused_nowhere() {
         longest = longest.max(waits.copied().max().expect("calls"));
     }
     println!("{longest} ms at most");
-    // Not much more than from a failure to the first token of the own share, and a burst's rest.
+    // Not much more than the time from a failure to the first token of the own share, plus the time for the calls that
+    // have queued up by then.
     assert!(longest <= 800, "{longest} ms");
 }
 

@@ -37,13 +37,13 @@ pub(super) enum Without {
     Nothing,
     /// Leased tokens count as used when they are leased.
     Outstanding,
-    /// The bucket fills by all shares.
+    /// The bucket fills at the full rate, and tokens are granted, whatever is lent.
     Shares,
     /// A new bucket fills at once, although tokens of the one before may still be used.
     Emptiness,
-    /// A new bucket is lent by those that have called it.
+    /// A new bucket counts only the replicas that have sent it a command.
     Known,
-    /// A delayed command counts as any other.
+    /// A delayed command takes effect like any other.
     Order,
 }
 
@@ -107,7 +107,8 @@ impl Server {
         }
         self.known = self.known.max(command.known_replicas);
 
-        // What accumulated: by the shares that are still lent, and no more than there was room for all the time.
+        // The tokens that accumulated: at the rate of the shares that are still lent, up to the room that there was
+        // throughout.
         let others = self
             .members
             .keys()

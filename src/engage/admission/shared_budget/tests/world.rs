@@ -15,7 +15,7 @@ use crate::{
     engage::admission::{shared_budget::SharedBudget, state::MAX_WAIT, throttle::Throttle},
 };
 
-/// The facade's limit of an operation.
+/// The time-out of an operation of the shared tier.
 const TIMEOUT: Millis = 50;
 
 pub(super) fn tick(millis: Millis) -> Tick {
@@ -30,9 +30,9 @@ fn millis(tick: Tick) -> Millis {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Load {
     None,
-    /// One in so many milliseconds, on average.
+    /// One request per this many milliseconds, on average.
     Steady(u64),
-    /// So many at once, once in so many milliseconds.
+    /// This many requests at once, once per this many milliseconds on average.
     Bursts(u32, u64),
     /// More than the budget allows.
     Endless,
@@ -131,7 +131,7 @@ impl Replica {
             held: request.held,
             returned: request.returned,
             known_replicas: request.known_replicas,
-            // The clock of the server is reckoned late by a message's way.
+            // The estimate of the server's clock is behind by up to the delay of a message.
             lent_until: millis(request.lent_until).saturating_sub(rng.u64(0..10)),
             pause: request.pause_until.map(|until| millis(until) - now),
         };

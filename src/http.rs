@@ -1,9 +1,9 @@
 //! The HTTP interface of both listeners: connections, requests, routes and responses.
 //!
 //! The module `routes` lists every route. What each request needs is done in one pass by `HttpService::respond`, not in
-//! layers: the framing check, the request id, panics, and the header fields of every response. Customer look-ups bypass
-//! the router, and plain hits bypass hyper too (`fast_path`). The only layer answers preflights, where origins are
-//! configured.
+//! layers: it checks the framing, sets the request id, answers after a panic, and adds the header fields of every
+//! response. Customer look-ups bypass the router, and plain hits bypass hyper too (`fast_path`). The only layer answers
+//! preflights, where origins are configured.
 
 mod audit;
 mod auth;

@@ -1,6 +1,7 @@
-//! The audit log: one event for each look-up in the full view, and with `telemetry.audit = "all"` in the storefront view
-//! too, with the contact as a keyed digest, and one for each problem that names contacts. Actions of operators are logged
-//! to the same target, which can be stored apart from the rest of the log, and longer.
+//! The audit log: one event for each look-up in the full view, and with `telemetry.audit = "all"` in the storefront
+//! view too, with the contact as a keyed digest, and one for each problem that names contacts. Actions of operators,
+//! and requests that the operations listener refuses, are logged to the same target, so that all of them can be stored
+//! separately from the rest of the log, and longer.
 
 use tracing::Level;
 
@@ -19,7 +20,7 @@ use crate::{
 /// The target of audit events.
 pub(super) const TARGET: &str = telemetry::AUDIT;
 
-/// Logs that the contacts that share an identifier are named.
+/// Logs that a problem names the contacts that share an identifier.
 pub(super) fn candidates(
     request_id: &RequestId,
     query: &CustomerQuery,

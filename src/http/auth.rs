@@ -1,6 +1,6 @@
-//! Authentication and authorization. A routed handler that needs a caller takes [`Caller`] as an argument; one without
-//! it has none. Customer look-ups call [`Authenticator::identify`]. What a caller may do is decided in this module
-//! only.
+//! Authentication and authorization. A routed handler that needs a caller takes [`Caller`] as an argument; a handler
+//! without that argument has no caller. Customer look-ups call [`Authenticator::identify`]. This module knows a
+//! caller's rights; the handlers and the parser of look-ups say which right a request needs.
 
 mod anonymous;
 mod caller;
@@ -60,7 +60,7 @@ struct KnownKey {
     key: SecretSlice<u8>,
     client: Arc<ApiClient>,
     last_use: KeyUse,
-    /// The configuration in which the key belongs to the client, by its number.
+    /// The number of the configuration in which the key belongs to the client.
     generation: u64,
 }
 
@@ -99,7 +99,7 @@ impl FuzzedTokens {
 
 /// Identifies callers by their credentials.
 pub struct Authenticator {
-    /// How many configurations there were before.
+    /// The number of this configuration, from 1 on; each reload adds one.
     generation: u64,
     clients: Vec<Arc<ApiClient>>,
     anonymous: Option<Arc<Anonymous>>,
@@ -221,8 +221,8 @@ impl Authenticator {
         }
     }
 
-    /// The caller with the credentials in the request's head. Names it in `context` and counts the request against the
-    /// client's limits. `now` is when the request arrived.
+    /// The caller with the credentials in the request's head. Records the caller in `context` and counts the request
+    /// against the limits of the shopper and of the client. `now` is when the request arrived.
     pub(super) async fn identify(
         &self,
         request: &Parts,
@@ -326,7 +326,7 @@ impl Authenticator {
     }
 }
 
-/// The configured clients. Those that were among `before` keep their counts.
+/// The configured clients. A client that was among `before` keeps its counts for each limit that has not changed.
 fn clients(
     config: &config::AuthConfig,
     metrics: &ClientMetrics,
@@ -350,8 +350,8 @@ fn shoppers(metrics: &ClientMetrics) -> Arc<ClientCounters> {
     Arc::new(metrics.of(SHOPPERS))
 }
 
-/// Checks a shopper's token as a request would at this time, with the keys that the issuer publishes now. Fails for a JWKS
-/// URL that can't be used.
+/// Checks a shopper's token as a request at the time `at` would be checked, with the keys that the issuer publishes
+/// now. Fails for a JWKS URL that can't be used.
 pub async fn check_token(
     config: &config::JwtConfig,
     token: &str,
@@ -363,7 +363,7 @@ pub async fn check_token(
     Ok(tokens.report(token, at, digester).await)
 }
 
-/// The token of `Bearer token`; the scheme in any case (RFC 9110, 11.1).
+/// The token of `Bearer token`; the scheme is compared without regard to case (RFC 9110, 11.1).
 fn bearer(value: &http::HeaderValue) -> Option<&str> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then_some(token)

@@ -1,5 +1,5 @@
-//! Metrics of each client. Its series are created when the client is, so a client that is added while the service runs
-//! gets its own; those of one that is removed stay.
+//! Metrics of each client. The series of a client are created together with it, so a client that is added while the
+//! service runs gets series of its own; the series of a removed client stay.
 
 use std::{
     collections::BTreeMap,
@@ -23,26 +23,26 @@ use crate::{
     },
 };
 
-/// Shoppers without a client's key, as a client.
+/// The client name under which all shoppers without a client's key are counted.
 pub(super) const SHOPPERS: &str = "(shoppers)";
 
 listed_enum! {
     /// How a client's request ended: the label of its metric.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) enum ClientOutcome {
-        /// With what was requested.
+        /// It got what it requested.
         Answered => "answered",
-        /// With a 304.
+        /// It got a 304.
         NotModified => "not_modified",
         /// There is no such customer.
         NotFound => "not_found",
-        /// With another problem of the client's.
+        /// It got another problem that the client caused.
         Refused => "refused",
         /// The client's rate or concurrency did not allow it.
         Limited => "limited",
         /// The client's enumeration guard is tripped.
         Guarded => "guarded",
-        /// With a problem of ours or of Engage's.
+        /// It got a problem that this service or Engage caused.
         Failed => "failed",
     }
 }
@@ -53,7 +53,7 @@ listed_enum! {
     pub(super) enum ChangeOutcome {
         /// It took effect.
         Taken => "taken",
-        /// The identifier is cached for no contact.
+        /// Neither memory nor the shared tier knows a contact with the identifier.
         Unknown => "unknown",
         /// Beyond the client's or the shopper's rate of changes.
         Limited => "limited",
@@ -61,13 +61,13 @@ listed_enum! {
         Refused => "refused",
         /// It took effect at this replica alone.
         NotShared => "not-shared",
-        /// Nothing was done, since too much is to be announced already.
+        /// Nothing was done, because too many changes are still to be announced to other replicas.
         Owing => "owing",
     }
 }
 
 impl ClientOutcome {
-    /// Of a response with this status, and with this code if it is a problem.
+    /// The outcome of a response with this status, and with this code if it is a problem.
     pub(super) fn of(status: StatusCode, code: Option<&Code>, guarded: Option<&Guarded>) -> Self {
         match code {
             None if status == StatusCode::NOT_MODIFIED => Self::NotModified,
@@ -141,7 +141,7 @@ impl Source for ClientMetrics {
 }
 
 impl ClientMetrics {
-    /// Those of the client of that name.
+    /// The metrics of the client of that name.
     pub(super) fn of(&self, client: &str) -> ClientCounters {
         let outcomes = ClientOutcome::ALL.map(ClientOutcome::as_str);
         let changes = ChangeOutcome::ALL.map(ChangeOutcome::as_str);
@@ -185,7 +185,7 @@ impl Collector for Guards {
 }
 
 impl ClientCounters {
-    /// Counts a request that was answered now.
+    /// Counts an answered request; `now` is when it arrived.
     pub(super) fn count(&self, outcome: ClientOutcome, now: Timestamp) {
         self.requests[outcome as usize].inc();
         set(&self.last_seen, now);

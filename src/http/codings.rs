@@ -67,8 +67,8 @@ fn weight(text: &str) -> Option<u16> {
     }
 }
 
-/// Whether a body of this `Content-Type` is JSON in UTF-8. JSON has no parameters (RFC 8259, 11), so the only one
-/// accepted is a charset of UTF-8.
+/// Whether a body of this `Content-Type` is JSON in UTF-8. JSON defines no parameters (RFC 8259, 11); only a charset of
+/// UTF-8 is accepted.
 pub(super) fn is_json(content_type: &str) -> bool {
     let (essence, mut parameters) = match content_type.split_once(';') {
         None => (content_type, ""),

@@ -13,8 +13,8 @@ pub(super) fn if_match<'a>(mut values: impl Iterator<Item = &'a str>, etag: &ETa
     })
 }
 
-/// The caller's copy that `If-None-Match` names and that is current, by the weak comparison. Where it names both
-/// codings, or `*`, the one that would be sent.
+/// The caller's copy that `If-None-Match` names and that is current, by the weak comparison. If it names both codings,
+/// or `*`, the copy in the coding that would be sent.
 pub(super) fn current_copy<'a>(
     values: impl Iterator<Item = &'a str>,
     etag: &ETag,

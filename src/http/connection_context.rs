@@ -42,12 +42,12 @@ pub(super) enum Remainder {
     /// The body was read to its end, or there was none.
     #[default]
     Nothing,
-    /// Reading failed, so that its end can't be found.
+    /// Reading failed, so the end of the body can't be found.
     Broken,
     /// A part was not read.
     Rest {
         rest: Incoming,
-        /// Whether reading had begun, and with it a 100 been sent where the peer waited for one.
+        /// Whether reading had begun. If the peer waited for a 100, it was sent then.
         is_begun: bool,
     },
 }

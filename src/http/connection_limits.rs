@@ -1,22 +1,22 @@
-//! What connections may take.
+//! The time-outs and limits of a listener's connections.
 
 use std::time::Duration;
 
-/// What connections may take.
+/// The time-outs and limits of a listener's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// For a request's head, from its first byte.
+    /// The longest time for a request's head, from its first byte.
     pub header_timeout: Duration,
-    /// Between requests.
+    /// The longest time that a connection may idle between requests.
     pub idle_timeout: Duration,
-    /// For the peer to accept what is written.
+    /// The longest time that the peer may take to accept what is written.
     pub write_timeout: Duration,
-    /// For a request's body, and for the remainder of one that the handler does not read.
+    /// The longest time for a request's body, including a remainder that the handler does not read.
     pub body_timeout: Duration,
     /// The largest remainder, in bytes, that is read although the handler does not need it.
     pub max_body: u64,
-    /// Connections at the same time.
+    /// The most connections at the same time, without the reserve for probes.
     pub max_connections: usize,
-    /// For responses under way at shutdown.
+    /// The longest time for responses under way at shutdown.
     pub shutdown_grace: Duration,
 }

@@ -184,7 +184,7 @@ impl ConnectionSlots {
                 if table.all.len() < self.capacity() {
                     return;
                 }
-                // The code below waits for the end of the connection that is evicted.
+                // The wait below is for the end of the evicted connection.
                 if !table.can_admit(self) {
                     table.evict_from_reserve();
                 }
@@ -243,7 +243,8 @@ impl SlotTable {
         true
     }
 
-    /// Evicts the connection of the reserve that has been idle longest, if any is idle: the next may be a probe.
+    /// Evicts the connection of the reserve that has been idle longest, if any is idle: the next connection may be a
+    /// probe's.
     fn evict_from_reserve(&mut self) {
         let Self { all, reserve, .. } = self;
         reserve.retain(|id| all.get(id).is_some_and(|slot| slot.is_in_reserve()));
@@ -333,7 +334,7 @@ impl ConnectionPermit {
                 self.slot.set(RESERVE);
             }
             drop(table);
-            // The accept loop that waits for its end must evict another.
+            // The accept loop, which waits for the end of this connection, must evict another.
             self.slots.freed.notify_one();
         }
         closes

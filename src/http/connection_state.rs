@@ -33,7 +33,7 @@ pub(super) struct ConnectionState {
     /// Even while a head is awaited, odd while a request is being answered. It counts up, so that a response that is
     /// complete before the next read is noticed.
     phase: AtomicUsize,
-    /// Whether the bytes that hyper was passed end within a head.
+    /// Whether the bytes that were passed to hyper end within a head.
     has_partial_head: AtomicBool,
     /// Whether the connection is in the reserve, where time-outs are short.
     has_short_timeouts: AtomicBool,
@@ -85,7 +85,7 @@ impl ConnectionState {
         self.has_short_timeouts.load(Ordering::Relaxed)
     }
 
-    /// Notes whether the bytes that hyper was passed end within a head.
+    /// Notes whether the bytes that were passed to hyper end within a head.
     pub(super) fn set_partial_head(&self, is_partial: bool) {
         self.has_partial_head.store(is_partial, Ordering::Relaxed);
     }
@@ -151,7 +151,7 @@ impl ConnectionState {
         self.close.store(EVICTED, Ordering::Relaxed);
     }
 
-    /// Asked while the connection is idle: whether it closes now. If so, it is closing from here on.
+    /// Called while the connection is idle: returns whether it closes now. If so, it counts as closing from here on.
     pub(super) fn begin_idle_close(&self) -> bool {
         let closing = match self.close.load(Ordering::Relaxed) {
             STAY => return false,

@@ -30,7 +30,7 @@ pub struct Credentials {
 
 /// What requests to the operations listener must show.
 pub struct OperatorRules {
-    /// The token that every route but probes and metrics requires, where one is set.
+    /// The token, if one is set. Every route requires it except probes, metrics and the console's files.
     pub(super) token: Option<SecretString>,
     /// The hosts and origins that requests may name.
     pub(super) entry: EntryRules,

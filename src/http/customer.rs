@@ -40,7 +40,7 @@ pub(super) enum LookupRoute {
     Own,
 }
 
-/// Answers a look-up. Futures that a hit does not need are boxed, which keeps those of hits small.
+/// Answers a look-up. Futures that a hit does not need are boxed, which keeps the future of a hit small.
 pub(super) async fn answer<B>(
     state: &AppState,
     route: LookupRoute,
@@ -183,7 +183,7 @@ impl LookUp<'_> {
             None => Ok((found, None)),
             Some(wanted) => Box::pin(self.find_history(wanted, found)).await,
         };
-        // After a search for the history it may be another one.
+        // After the search for the history it may be another contact.
         let id = found.as_ref().map_or(id, |(found, _)| found.record.id);
         if let (Some(trace), Ok((found, _))) = (&self.query.trace, &found) {
             trace.found(|| id.digest(&self.state.rules.digester), found.degraded);
@@ -230,7 +230,8 @@ impl LookUp<'_> {
         Err(customer::Error::TooLate.into())
     }
 
-    /// The response: the customer; a guest, if Engage can't be called and the caller accepts one; else the problem.
+    /// The response: the customer; a guest, if the caller accepts one and Engage is unavailable or refuses the default
+    /// contact type; else the problem.
     fn answer(
         &self,
         found: Result<FoundWithHistory, Refusal>,

@@ -3,7 +3,7 @@
 //!
 //! A plain hit is not among them: it has nothing to explain, and would soon have displaced everything else. Nor is an
 //! answer of Engage about the identifier itself (unknown, ambiguous, malformed). What is kept contains no value of a
-//! contact and no identifier; the contact id stays in memory, and its keyed digest is computed when it is read.
+//! contact, and no identifier but the contact id, which never leaves memory: operators read its keyed digest.
 
 use std::{
     collections::VecDeque,
@@ -25,7 +25,8 @@ const CAPACITY: usize = 4096;
 /// Why one look-up was answered as it was.
 #[derive(Debug)]
 pub(super) struct Decision {
-    /// When the request arrived.
+    /// When the look-up began: when the request arrived, or once its body had been read; in a batch, when its turn
+    /// came.
     pub(super) at: Timestamp,
     pub(super) request_id: RequestId,
     pub(super) client: ClientName,
@@ -44,12 +45,12 @@ pub(super) struct Decision {
 /// What the caller got: a customer or a guest, or a problem.
 pub(super) type LookUpOutcome<'a> = Result<(StatusCode, CacheStatus), &'a ApiError>;
 
-/// Why.
+/// Why a look-up was answered as it was.
 #[derive(Debug)]
 pub(super) enum Cause {
     /// How each part came about.
     Parts(Arc<Reasons>),
-    /// Why no customer was found: an error's text, as in the log.
+    /// Why no customer was found: an error's text, as in the log; for a look-up of a batch, the problem's code.
     Failure(Box<str>),
 }
 
@@ -112,7 +113,7 @@ pub struct Decisions {
 }
 
 impl Decisions {
-    /// Keeps a decision, in place of the oldest once there are as many as are kept.
+    /// Keeps a decision, and drops the oldest if there are `CAPACITY` already.
     pub(super) fn record(&self, decision: Decision) {
         let decision = Arc::new(decision);
         let mut latest = self.latest();

@@ -20,7 +20,7 @@ const MAX_PREFETCHES_PER_CLIENT: usize = 16;
 const MAX_PREFETCHES_PER_SHOPPER: usize = 2;
 /// Prefetches at once, of all clients: each is a task of some kilobytes, for `server.request_timeout` at most.
 const MAX_PREFETCHES: usize = 128;
-/// Batches of one client at once: a second one for the time in which the first still runs.
+/// Batches of one client at once: a second one may begin while the first still runs.
 const MAX_BATCHES_PER_CLIENT: usize = 2;
 
 listed_enum! {
@@ -33,9 +33,9 @@ listed_enum! {
         Fetched => "fetched",
         /// It joined another request's call.
         Joined => "joined",
-        /// There is no such contact, or not one alone.
+        /// There is no such contact, several share the identifier, or Engage refuses the identifier.
         Unknown => "unknown",
-        /// Not made: too many of the client were under way, or the cache is off.
+        /// Not made: too many were under way, of the shopper, the client or all clients, or the cache is off.
         Dropped => "dropped",
         /// Not made: the client's enumeration guard is tripped.
         Guarded => "guarded",
@@ -50,9 +50,9 @@ listed_enum! {
     pub(super) enum BatchOutcome {
         /// It was cached.
         Held => "held",
-        /// It was waited for.
+        /// It was not cached, and was fetched by the deadline.
         Fetched => "fetched",
-        /// There is no such contact, or not one alone.
+        /// There is no such contact, several share the identifier, or Engage refuses the identifier.
         Unknown => "unknown",
         /// It was not fetched by the deadline.
         Late => "late",
@@ -62,7 +62,7 @@ listed_enum! {
         Limited => "limited",
         /// Engage failed.
         Failed => "failed",
-        /// The caller had left.
+        /// The caller closed the connection before the line was made.
         Abandoned => "abandoned",
     }
 }
@@ -91,7 +91,7 @@ impl Bounded {
 /// Bounds and counts deferred work.
 #[derive(Debug)]
 pub struct DeferredWork {
-    /// How many are under way; none is no entry.
+    /// How many are under way; a count of zero has no entry.
     running: Mutex<HashMap<Bounded, usize>>,
     prefetches: Counters,
     prefetches_of: [Counter; PrefetchOutcome::COUNT],
@@ -99,7 +99,7 @@ pub struct DeferredWork {
     batch_lookups_of: [Counter; BatchOutcome::COUNT],
 }
 
-/// A place for a prefetch or a batch, for as long as it runs.
+/// The slot of a prefetch or a batch, for as long as it runs.
 pub(super) struct DeferredSlot {
     work: Arc<DeferredWork>,
     counted: Vec<Bounded>,
@@ -132,12 +132,12 @@ impl DeferredWork {
         self.prefetches_of[outcome as usize].inc();
     }
 
-    /// Counts so many look-ups of a batch.
+    /// Counts `number` look-ups of a batch.
     pub(super) fn count_look_ups(&self, outcome: BatchOutcome, number: usize) {
         self.batch_lookups_of[outcome as usize].inc_by(number as u64);
     }
 
-    /// A place for a prefetch, unless the most are under way already.
+    /// A slot for a prefetch; `None` if as many are under way as may be.
     pub(super) fn begin_prefetch(self: &Arc<Self>, flow: &Flow) -> Option<DeferredSlot> {
         let mut of = vec![
             Bounded::Prefetches,
@@ -149,7 +149,7 @@ impl DeferredWork {
         self.begin(of)
     }
 
-    /// A place for a batch, unless the client's most are under way already.
+    /// A slot for a batch; `None` if as many of the client's are under way as may be.
     pub(super) fn begin_batch(self: &Arc<Self>, client: &ClientName) -> Option<DeferredSlot> {
         self.begin(vec![Bounded::BatchesOfClient(client.clone())])
     }

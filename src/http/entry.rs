@@ -1,7 +1,7 @@
-//! Protection of listeners that need no credential against pages in a browser on the same machine or network, which can
-//! reach whatever the user can. A page of another site can point its own host name at any address (DNS rebinding), so
-//! `Host` must name this service. It can also send simple requests without a preflight, so `Origin` and
-//! `Sec-Fetch-Site` are checked.
+//! Protection of the operations listener, and of requests without a credential, against pages in a browser on the same
+//! machine or network, which can reach whatever the user can. A page of another site can point its own host name at any
+//! address (DNS rebinding), so `Host` must name this service. It can also send simple requests without a preflight, so
+//! `Origin` and `Sec-Fetch-Site` are checked.
 
 use std::{
     net::{IpAddr, Ipv6Addr},

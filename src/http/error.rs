@@ -1,6 +1,7 @@
 //! Error responses: `application/problem+json` (RFC 9457) with a stable `code`. Every failure gets its status and body
-//! here. Texts are fixed: of a caller's input only a parameter's name is echoed, where it is a plain word, and of
-//! Engage's response only its error code.
+//! here. Texts are fixed: of a caller's input only a parameter's name is echoed, if it is a plain word, and of Engage's
+//! response only its error code. The one exception is the problem of a refused reload, which lists the mistakes of the
+//! configuration.
 
 mod code;
 mod from_customer;
@@ -28,7 +29,7 @@ const API_KEY_CHALLENGE: &str = "ApiKey realm=\"engage-bff\", header=\"X-Api-Key
 pub(super) enum AcceptedBody {
     /// JSON: the media type is wrong.
     Json,
-    /// Without a content coding: it has one.
+    /// Without a content coding: the body has one.
     Identity,
 }
 
@@ -76,7 +77,7 @@ struct Members {
     candidates: Option<Box<[CandidateJson]>>,
 }
 
-/// In the extensions of a response: the client's enumeration guard is its reason.
+/// Marks, in the extensions of a response, that the client's enumeration guard is its reason.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Guarded;
 

@@ -45,7 +45,8 @@ use crate::{
 };
 
 impl HttpService {
-    /// Writes the response to a plain request that is a hit. Otherwise `false`, and nothing has changed.
+    /// Writes the response to a plain request that is a hit. Otherwise returns `false`, and nothing was written. Only a
+    /// request beyond the client's `max_concurrency` has been counted by then, against the client's rate.
     fn respond_from_memory(
         &self,
         request: &PlainRequest<'_>,
@@ -164,7 +165,7 @@ fn select(
     })
 }
 
-/// The caller, if it can be answered here: one with a key, for which no response is audited.
+/// The caller, if it can be answered here: it has a key, and its default view is the storefront view.
 fn identify(
     authenticator: &Authenticator,
     request: &PlainRequest<'_>,

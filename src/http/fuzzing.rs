@@ -101,7 +101,8 @@ pub fn query(query: &str) {
     check_lookup(params, ParamLocation::Url);
 }
 
-/// Follows the bytes of a connection, split anywhere: the number of requests, and the missing bytes of the last.
+/// Follows the bytes of a connection: the number of requests, and the missing bytes of the last, must not depend on
+/// where the bytes are split.
 pub fn heads(bytes: &[u8]) {
     let Some((cut, bytes)) = bytes.split_first() else {
         return;
@@ -109,7 +110,7 @@ pub fn heads(bytes: &[u8]) {
     super::fast_path::assert_independent_of_cuts(bytes, usize::from(*cut));
 }
 
-/// Reads the body of a look-up, and as a report of a change.
+/// Reads the body as a look-up, and as a report of a change.
 pub fn body(body: &[u8]) {
     match Params::from_json(body) {
         Ok(params) => {

@@ -1,4 +1,5 @@
-//! The members of a JSON object as they are sent: a name may be repeated, and what that means is the caller's to decide.
+//! The members of a JSON object as they are sent: a name may be repeated, and the user of this module decides what that
+//! means.
 
 use std::{fmt, marker::PhantomData};
 

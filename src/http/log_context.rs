@@ -57,7 +57,8 @@ impl LogContext {
         self.is_identified.store(true, Ordering::Relaxed);
     }
 
-    /// The credential of a caller is valid: a client's, or without one a shopper's. It counts in `counters`.
+    /// The credential of a caller is valid: a client's, or without a client a shopper's. The request is counted in
+    /// `counters`.
     pub(super) fn identify_caller(
         &self,
         client: Option<&ClientName>,

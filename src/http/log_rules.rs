@@ -2,7 +2,7 @@
 
 use crate::customer::view::View;
 
-/// Which requests are logged at info that otherwise are not, and which are audited.
+/// Which requests are logged at info in addition to those that always are, and which are audited.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogRules {
     /// Every request of a caller is logged, hits and delivered webhooks too.

@@ -46,7 +46,8 @@ pub struct LookupRules {
     pub expiring_within: Duration,
     /// Whether a national id is accepted in a URL.
     pub allow_national_id_in_url: bool,
-    /// Makes the digests that replace national ids.
+    /// Makes the keyed digests that replace national ids in keys, and contact ids in the log and in what operators
+    /// read.
     pub digester: Digester,
     /// The time zone of "today", which decides the century of ten-digit national ids.
     pub time_zone: TimeZone,
@@ -90,7 +91,7 @@ impl LookupRules {
         self.parse(lookup, &raw, caller, directives)
     }
 
-    /// Parses a look-up by a shopper of itself.
+    /// Parses a look-up in which a shopper requests its own data.
     pub(super) fn read_own(
         &self,
         params: Params<'_>,
@@ -146,9 +147,9 @@ impl LookupRules {
         self.shape(&raw, caller)
     }
 
-    /// Parses a prefetch: the look-up, the preferred contact type, and the parts. Parameters that only shape a response
-    /// are refused, and so is `fresh`: data that is requested fresh is fetched after that request. Fails if the caller
-    /// may not make it.
+    /// Parses a prefetch: the look-up, the preferred contact type, and the parts. Parameters that only shape a
+    /// response, `onUnavailable` and `wait` are refused, and so is `fresh`: a request for fresh data makes its own
+    /// call, so a prefetch can't serve it. Fails if the caller may not make it.
     pub(super) fn read_prefetch(
         &self,
         params: Params<'_>,

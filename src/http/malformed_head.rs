@@ -1,4 +1,4 @@
-//! Refusals of malformed heads. hyper refuses a head that it can't parse with a bare status; the refusal is replaced by
+//! Refusals of malformed heads. If hyper can't parse a head, it answers with a bare status; that refusal is replaced by
 //! a problem with the common header fields, which is counted and logged like any other.
 
 use axum::response::{IntoResponse, Response};

@@ -1,10 +1,10 @@
-//! The OpenAPI documents of both listeners, `docs/openapi.json` and `docs/openapi-operations.json`, against the code.
-//! Compiled for tests alone.
+//! Compares the OpenAPI documents of both listeners, `docs/openapi.json` and `docs/openapi-operations.json`, with the
+//! code. Compiled for tests alone.
 //!
-//! The documents are written by hand, but for what the code says: the schemas of types that are rendered, the names of
-//! enumerations, the problems of each code, and what stands in several places ([`copies`]).
+//! The documents are written by hand, except for what is derived from the code: the schemas of types that are rendered,
+//! the names of enumerations, the problems of each code, and what several places have in common ([`copies`]).
 //! `UPDATE_OPENAPI=1 cargo nextest run --lib openapi` writes all that into them, and makes the pages of the reference.
-//! That answers agree with the documents is checked by the harness of `tests/api`.
+//! The harness of `tests/api` checks that responses agree with the documents.
 
 mod copies;
 mod operator_schemas;
@@ -32,7 +32,7 @@ const DOCUMENTS: [(ListenerKind, &str, &str); 2] = [
     ),
 ];
 
-/// The document of a listener, with what the code says in it.
+/// The document of a listener, with everything that is derived from the code written into it.
 fn document(listener: ListenerKind) -> Value {
     let (.., committed) = DOCUMENTS
         .into_iter()
@@ -74,7 +74,7 @@ fn committed_documents_say_what_the_code_says() {
     }
 }
 
-/// The console's files are the page's own.
+/// The console's page and files (`Access::Page`) are not described.
 #[test]
 fn operations_are_the_routes_of_the_listener() {
     for (listener, ..) in DOCUMENTS {

@@ -58,7 +58,7 @@ pub struct OperationsState {
     pub customers: CustomerService,
     /// The metrics.
     pub registry: Arc<Registry>,
-    /// The same as events, for operators who watch.
+    /// The metrics and the readiness as events, for operators who watch.
     pub events: Arc<Events>,
     /// The cache's latest decisions.
     pub decisions: Arc<Decisions>,
@@ -69,7 +69,7 @@ pub struct OperationsState {
 }
 
 impl OperationsState {
-    /// Runs a scan of the whole cache outside the async workers.
+    /// Runs work that may take long, such as a scan of the whole cache, outside the async workers.
     async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&CustomerService) -> T + Send + 'static,
@@ -158,7 +158,7 @@ impl FromRequestParts<OperationsState> for Operator {
     }
 }
 
-/// Outside the async workers: counting entries and descriptors takes a while.
+/// The metrics, encoded outside the async workers: counting entries and descriptors takes a while.
 pub(super) async fn metrics(State(state): State<OperationsState>) -> Result<Response, ApiError> {
     let registry = Arc::clone(&state.registry);
     let text = state.run_blocking(move |_| registry.encode()).await?;

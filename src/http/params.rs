@@ -13,10 +13,10 @@ use super::{
     json_members::JsonMembers,
 };
 
-/// The longest value, in bytes as sent.
+/// The longest value, in bytes: as sent in a query, decoded in a body.
 const MAX_VALUE: usize = 1024;
-/// How many parameters are read. There are fewer names, so one of so many is unknown or repeated, and the rest can't
-/// change which is the first.
+/// How many parameters are read. There are fewer valid names, so among this many at least one is unknown or repeated;
+/// parameters beyond them can't change which of these is refused first.
 pub(super) const MAX_PARAMETERS: usize = 32;
 
 /// The parameters in the order of the request.
@@ -68,7 +68,8 @@ impl<'a> Params<'a> {
         Ok(params)
     }
 
-    /// The members of a JSON object, unread. A repeated name is an error.
+    /// The members of a JSON object, whose values are not parsed. A repeated name is an error, among the first
+    /// `MAX_PARAMETERS`.
     pub(super) fn members(body: &[u8]) -> Result<Vec<(String, &RawValue)>, ApiError> {
         let members = object(body)?;
         for (index, (name, _)) in members.iter().enumerate().take(MAX_PARAMETERS) {

@@ -1,7 +1,7 @@
 //! `POST /customer/prefetch`: caches a customer before it is requested. Every prefetch that may be made is answered
-//! with the same 202, at once: the response discloses nothing about the contact. The call is made in a task of its own,
-//! after the calls of interactive requests, and ends by itself within `server.request_timeout`; a shutdown does not
-//! wait for it.
+//! with the same 202, at once: the response discloses nothing about the contact. The look-up runs in a task of its own,
+//! which ends within `server.request_timeout`; its calls come after those of interactive requests, and a shutdown does
+//! not wait for it.
 
 use axum::{
     body::Body,
@@ -36,7 +36,7 @@ pub(super) async fn receive(
     let query = CustomerQuery {
         request_id: Some(context.request_id),
         prefer,
-        // Stale data is no result.
+        // Stale data does not satisfy a prefetch.
         stale_if_error: false,
         purpose: Purpose::Prefetch,
         trace: context.trace.clone(),

@@ -30,7 +30,7 @@ pub(super) struct SelectedResponse {
 }
 
 impl SelectedResponse {
-    /// Selects by the request's content coding and the values of its `If-None-Match`.
+    /// Selects by the content coding that the caller prefers and the values of its `If-None-Match`.
     pub(super) fn select<'a>(
         rendered: Arc<Rendered>,
         verdict: Verdict,
@@ -93,8 +93,8 @@ impl SelectedResponse {
     }
 }
 
-/// The response if Engage is unavailable and nothing is cached. It is about no customer, so it has no validator and no
-/// age, by which a caller might cache it.
+/// The response if Engage is unavailable and nothing usable is cached. It is about no customer, so it has no validator
+/// and no age, by which a caller might cache it.
 pub(super) fn guest(body: Vec<u8>, request: &Parts) -> Result<CustomerResponse, ApiError> {
     if request.headers.contains_key(header::IF_MATCH) {
         return Err(ApiError::new(Code::PreconditionFailed));

@@ -1,6 +1,6 @@
 //! Header fields, described once for both forms of a response: hyper's [`HeaderMap`], and the bytes of a response that
-//! the [fast path](super::fast_path) writes. hyper adds `Content-Length` and `Date` by itself; where it writes nothing,
-//! they are written here.
+//! the [fast path](super::fast_path) writes. hyper adds `Content-Length` and `Date` by itself; in a response that hyper
+//! does not write, this module adds them.
 
 use std::time::Duration;
 
@@ -184,7 +184,7 @@ pub(super) struct FixedFields {
 }
 
 impl FixedFields {
-    /// `varies_by_origin` where scripts of other pages may read responses.
+    /// `varies_by_origin`: whether scripts of pages of other origins may read responses.
     pub(super) fn new(varies_by_origin: bool) -> Self {
         let mut fields = FIXED;
         if varies_by_origin {
@@ -248,7 +248,7 @@ fn write_server_timing(text: &mut String, cache_status: Option<CacheStatus>, too
     text.push_str(&number.format(1000 + micros % 1000)[1..]);
 }
 
-/// The value of `Date`, written once a second.
+/// The value of `Date`, formatted at most once a second.
 #[derive(Debug, Default)]
 pub(super) struct DateText {
     second: i64,

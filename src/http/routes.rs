@@ -38,7 +38,7 @@ pub enum ListenerKind {
 /// What a request must show to be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing. A connection beyond `server.max_connections` is served a probe too.
+    /// Nothing. Probes are answered even on a connection beyond the listener's limit of connections.
     Probe,
     /// Nothing: scraped, and so logged at debug.
     Metrics,

@@ -53,13 +53,13 @@ pub struct HttpService {
     router: Router,
     /// The state of the customer routes, which bypass the router; none at the operations listener.
     pub(super) customer_state: Option<AppState>,
-    /// Whether every request is logged at info.
+    /// Whether hits and delivered webhooks are logged at info too (`LogRules::access_log`).
     pub(super) access_log: bool,
     /// Whether the fast path may be taken (`server.fast_path`): it audits nothing.
     pub(super) has_fast_path: bool,
     pub(super) listener: ListenerKind,
     pub(super) cors: Cors,
-    /// Whose hosts and origins requests may name; at the operations listener.
+    /// The credentials whose rules say which hosts and origins a request may name; `None` at the data listener.
     operators: Option<CurrentCredentials>,
     pub(super) fixed_fields: Arc<FixedFields>,
     /// A replica that is not ready any more ends each connection with its next response.
@@ -165,7 +165,7 @@ impl HttpService {
         self.connection_limit.report();
     }
 
-    /// Answers one request. A connection without a slot is closed after the response.
+    /// Answers one request. A connection in the reserve, or whose request is ambiguous, is closed after the response.
     pub(super) async fn respond<B>(
         &self,
         request: Request<B>,
@@ -223,7 +223,7 @@ impl HttpService {
         response
     }
 
-    /// Begins the span of a request. `None` where traces are off, and for what comes periodically.
+    /// Begins the span of a request. `None` if traces are off, and for probes and scrapes.
     fn begin_trace<B>(
         &self,
         route: RouteLabel,
@@ -234,7 +234,7 @@ impl HttpService {
             return None;
         }
         let mut given = request.headers().get_all(&TRACEPARENT).iter();
-        // If there are several none counts.
+        // If there are several, none of them counts.
         let only = given.next().filter(|_| given.next().is_none());
         self.tracer.begin(only.map(HeaderValue::as_bytes), arrived)
     }

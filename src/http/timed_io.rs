@@ -101,7 +101,7 @@ impl<S> TimedIo<S> {
         }
     }
 
-    /// Ready when a head has taken the time-out.
+    /// Ready once a head has taken as long as the time-out.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let timeout = self.effective(self.limits.header_timeout);
         let head = self.head.get_or_insert_with(|| start(timeout));
@@ -140,7 +140,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
         if is_idle {
             self.state.mark_idle();
         }
-        // An end of file, as if the peer had closed the connection: between requests that is no error.
+        // No bytes means an end of file, as if the peer had closed the connection; between requests that is not an
+        // error.
         if !is_idle || !self.state.begin_idle_close() {
             ready!(self.poll_idle(cx));
         }
@@ -149,7 +150,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
 }
 
 impl<S> TimedIo<S> {
-    /// Ends a write that has taken the time-out.
+    /// Fails a write that has taken as long as the time-out.
     fn timed<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -193,8 +194,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
-        // hyper's last read may have been while it was answering, and it does not read again before something happens:
-        // the idle timer is started here.
+        // hyper may have read last while a request was being answered, and does not read again before something
+        // happens, so the idle timer is started here.
         if !self.is_ending && self.awaits_head() {
             if !self.head_has_begun {
                 self.state.mark_idle();
@@ -283,7 +284,7 @@ mod tests {
         let waker = Waker::from(Arc::clone(&woken));
         let mut cx = Context::from_waker(&waker);
         assert!(Pin::new(&mut io).poll_shutdown(&mut cx).is_pending());
-        // hyper flushes whenever it is polled, also while the connection lingers.
+        // hyper flushes whenever it is polled, even while the connection lingers.
         assert!(Pin::new(&mut io).poll_flush(&mut cx).is_ready());
         assert!(!woken.0.load(Ordering::Relaxed));
     }

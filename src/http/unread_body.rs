@@ -181,7 +181,7 @@ pub(super) fn handle_remainder(
 fn read_rest(mut rest: Incoming, time: Duration, connection: Arc<ConnectionContext>) {
     connection.state().begin_body_drain();
     tokio::spawn(async move {
-        // hyper may report the end of the body only with the next request, hence the look at `is_end_stream`.
+        // hyper may report the end of the body only with the next request, hence the check of `is_end_stream`.
         let to_the_end =
             async { while !rest.is_end_stream() && matches!(rest.frame().await, Some(Ok(_))) {} };
         // Real time, as for heads and writes.

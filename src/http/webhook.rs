@@ -224,7 +224,7 @@ impl WebhookReceiver {
         let says = if is_understood {
             Some(Delivery::Received)
         } else {
-            // It may have been too large before, and counted then.
+            // An earlier attempt may have been counted already, for example because its body was too large.
             let is_new = !lock(&self.missed).contains(id, now);
             is_new.then_some(Delivery::Missed(outcome))
         };
@@ -242,7 +242,7 @@ impl WebhookReceiver {
         }
         self.count(event, outcome);
         if !is_understood && lock(&self.missed).insert(id, now) {
-            // Acknowledged all the same: it would be no better if it were sent again.
+            // Acknowledged all the same: sending it again would not help.
             self.log_missed((event, outcome), now);
         }
         Ok(())

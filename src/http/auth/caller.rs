@@ -19,8 +19,8 @@ use crate::{
     domain::{Channel, ClientName, ContactId, Flow, Identifier, IdentifierKind, Lookup, LookupKey},
 };
 
-/// An authenticated caller: a client with a key, a shopper with a token, or both, a client on behalf of a shopper. With
-/// both, only the rights that both have count.
+/// An admitted caller: a client with a key, a shopper with a token, or both (a client on behalf of a shopper); without
+/// a credential, the client that stands for all such callers. With both, only the rights that both have count.
 pub(in crate::http) struct Caller {
     client: Option<Arc<ApiClient>>,
     shopper: Option<Shopper>,
@@ -78,7 +78,7 @@ impl Caller {
         self.missing(scope).is_none()
     }
 
-    /// What the caller lacks of the scope.
+    /// What the caller lacks to have the scope; `None` if it has the scope.
     fn missing(&self, scope: Scope) -> Option<Missing> {
         let client_lacks = self
             .client
@@ -116,7 +116,8 @@ impl Caller {
         }
     }
 
-    /// Fails with `ContactNotFound`, without an upstream call, if a shopper looks up another contact.
+    /// Fails with `ContactNotFound`, without an upstream call, if a shopper looks up by an identifier that its token
+    /// does not contain.
     pub(in crate::http) fn require_lookup(&self, lookup: &Lookup) -> Result<(), ApiError> {
         let is_own = |shopper: &Shopper| shopper.is_named_by(lookup);
         if self.shopper.as_ref().is_none_or(is_own) {
@@ -156,7 +157,8 @@ impl Caller {
         self.client.as_ref().map(|client| &client.name)
     }
 
-    /// The flow that the caller's upstream calls are charged to. Shoppers without a client share one.
+    /// The flow that the caller's upstream calls are charged to. All shoppers without a client count as one client,
+    /// within which each has a flow of its own.
     pub(in crate::http) fn flow(&self) -> Flow {
         let name = self.client().cloned();
         Flow {
@@ -249,8 +251,8 @@ pub(in crate::http) struct PendingLookUp {
 }
 
 impl PendingLookUp {
-    /// The look-up has ended with what was found. It still counts where it is not known, or not known any
-    /// more, that the contact exists: it is unknown, or the call still runs, and the next request may find what it finds.
+    /// Ends the look-up with its result. It counts as a look-up of an unknown contact if Engage knows no such contact,
+    /// or if the deadline passed first: the call still runs then, and the next request could read its result.
     pub(in crate::http) fn end<T>(mut self, found: &Result<T, customer::Error>) {
         let is_unsettled =
             |error: &customer::Error| error.is_not_found() || *error == customer::Error::TooLate;
@@ -259,7 +261,7 @@ impl PendingLookUp {
         }
     }
 
-    /// The look-up was not made.
+    /// Withdraws the look-up, which was not made.
     pub(in crate::http) fn withdraw(mut self) {
         self.unknown = None;
     }

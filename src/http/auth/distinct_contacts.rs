@@ -45,7 +45,7 @@ impl DistinctContacts {
         }
     }
 
-    /// The contacts beyond which it alarms.
+    /// The number of distinct contacts in an hour beyond which the alarm is raised.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }

@@ -37,7 +37,7 @@ struct UnknownIdentifiers {
 /// Why a look-up that no person waits for may not be made now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum HeldBack {
-    /// Not before one of those under way has ended: all of them might be unknown.
+    /// A look-up under way must end first: if all of them are of unknown identifiers, the limit is reached.
     Busy,
     /// The client looked up so many unknown contacts that it is answered from the cache alone.
     Tripped,
@@ -65,14 +65,14 @@ impl EnumerationGuard {
         self.limit.is_some_and(is_over)
     }
 
-    /// The same at this moment.
+    /// The same, at the current time.
     pub(super) fn is_tripped_now(&self) -> bool {
         self.is_tripped(self.clock.tick())
     }
 
-    /// Begins a look-up that no person waits for; it is counted as under way until [`end_pending`](Self::end_pending). A
-    /// program can send hundreds at once: unlike those of people, they are counted before they are known to be of unknown
-    /// identifiers.
+    /// Begins a look-up that no person waits for; it is counted as under way until [`end_pending`](Self::end_pending).
+    /// A program can send hundreds at once, so they are counted before it is known whether their identifiers are
+    /// unknown; interactive look-ups are counted only after that.
     pub(super) fn begin_pending(&self, now: Tick) -> Result<(), HeldBack> {
         let Some(limit) = self.limit else {
             return Ok(());
@@ -149,13 +149,13 @@ mod tests {
             [(); 4].map(|()| begin())[2..],
             [Ok(()), Err(HeldBack::Busy)]
         );
-        // One was of a known contact, one of an unknown one.
+        // One look-up was of a known contact, the other of an unknown contact.
         guard.end_pending();
         assert_eq!(begin(), Ok(()));
         unknown(&guard, 1);
         guard.end_pending();
         assert_eq!(begin(), Err(HeldBack::Busy));
-        // Those under way are not forgotten with the minute.
+        // A new minute does not reset the number of look-ups under way.
         manual.advance(MINUTE);
         assert_eq!([(); 2].map(|()| begin()), [Ok(()), Err(HeldBack::Busy)]);
         for number in 1..=3 {

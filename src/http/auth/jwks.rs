@@ -1,6 +1,7 @@
 //! The keys that an issuer signs its tokens with. One background task refreshes them: until the first success with a
-//! short back-off, then every ten minutes, and soon after a token with an unknown key id. Callers wait for a refresh
-//! and never run one. While refreshes fail the last keys stay valid.
+//! short back-off, then every ten minutes, and soon after a token whose key id is unknown, or which has no key id and
+//! is not verified by any known key. Callers wait for a refresh and never run one. While refreshes fail the last keys
+//! stay valid.
 
 mod absent_ids;
 mod key_source;
@@ -27,7 +28,7 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(600);
 /// The least time between the starts of two refreshes that callers request.
 const SPACING: Duration = Duration::from_secs(3);
-/// The first and the longest back-off after a failed refresh while no key is known; each is twice the last.
+/// The first and the longest back-off after a failed refresh while no key is known; each is twice the one before.
 const BACK_OFF_WITHOUT_KEYS: (Duration, Duration) =
     (Duration::from_millis(250), Duration::from_secs(5));
 /// The same while keys are known.
@@ -39,7 +40,7 @@ const MAX_CANDIDATES: usize = 4;
 /// How many callers may wait for a refresh at a time.
 const MAX_WAITING: usize = 1000;
 
-/// Whether the issuer has the key is not known yet.
+/// It is not known yet whether the issuer has the key.
 #[derive(Debug)]
 pub(super) struct KeysUnavailable {
     /// When to try again.
@@ -135,8 +136,9 @@ impl KeyRing {
         !self.is_loaded() && self.clock.tick().since(self.started_at) < START_UP
     }
 
-    /// The issuer's keys with this id, or all of them for a token without one, as far as they suit the algorithm. Where
-    /// there is none, waits until `deadline` at most for a refresh that starts after the call.
+    /// The issuer's keys with this id, or all of them for a token without one, as far as they suit the algorithm. If
+    /// there is none, waits until `deadline` at most for a refresh that starts after the call. While no key set is
+    /// known at all, waits for the running refresh, and fails if none runs.
     pub(super) async fn keys(
         &self,
         id: Option<&str>,
@@ -174,7 +176,7 @@ impl KeyRing {
     }
 
     /// Waits until `find` finds keys, or a refresh decides that there are none. `find` gets the number of the first
-    /// refresh that starts after the call.
+    /// refresh that starts after the call; at the first search `None`.
     async fn wait_for(
         &self,
         hash: u64,

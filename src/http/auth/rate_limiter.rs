@@ -1,13 +1,13 @@
-//! The rates at which a client or a shopper may send requests, and report changes. Each report costs a fence, an entry in
-//! the stream of replicas, and up to four calls when the contact is requested next: its rate bounds what a stolen key can
-//! do.
+//! The rates at which a client or a shopper may send requests, and report changes. Each report costs a fence, an entry
+//! in the stream of replicas, and up to four calls when the contact is requested next: the rate of reports bounds the
+//! damage that a stolen key can do.
 
 use std::sync::{Mutex, PoisonError};
 
 use super::{super::error::RateLimit, refusal::AuthRefusal};
 use crate::{clock::Tick, rate::Bucket};
 
-/// So many seconds' worth of reports may come at once.
+/// The burst of reports, as a multiple of the rate per second.
 const BURST_OF_CHANGES: u32 = 10;
 
 /// Limits the requests or reports of one client or shopper.
@@ -31,7 +31,7 @@ impl RateLimiter {
         }
     }
 
-    /// How many a second.
+    /// How many requests or reports a second the limit allows.
     pub(super) fn rate(&self) -> u32 {
         self.rate
     }

@@ -14,8 +14,8 @@ pub(super) struct Shopper {
     pub(super) contact_id: Option<ContactId>,
     pub(super) email: Option<Email>,
     pub(super) scopes: Vec<Scope>,
-    /// A keyed hash of the shopper's first identifier, the same for all of its tokens: the flow that its calls to Engage
-    /// are charged to.
+    /// A keyed hash of the first identifier in the token, the same for all tokens with that identifier: the flow that
+    /// the shopper's calls to Engage are charged to.
     pub(super) flow: u64,
     /// Limits the changes that the shopper reports; `None` without that scope.
     pub(super) changes: Option<Arc<RateLimiter>>,

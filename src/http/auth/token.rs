@@ -80,7 +80,7 @@ impl TokenVerifier {
 
     /// The verifier with a new configuration, which replaces `before`, if there was one. It keeps the keys if they come
     /// from the same place, and what each shopper has used of limits that stay the same. Keys from another place are
-    /// read first; fails if that fails.
+    /// read first; fails if they can't be read.
     pub(super) async fn after(
         before: Option<&Self>,
         config: &config::JwtConfig,
@@ -169,7 +169,7 @@ impl TokenVerifier {
             .ok_or(TokenRefusal::Signature.into())
     }
 
-    /// The token's parts. Refuses one whose algorithm or type is not accepted.
+    /// Parses a token. Refuses a token that is too large, or whose algorithm or type is not accepted.
     fn parse<'a>(&self, token: &'a str) -> Result<UnverifiedToken<'a>, TokenRefusal> {
         if token.len() > MAX_TOKEN {
             return Err(TokenRefusal::TooLarge);

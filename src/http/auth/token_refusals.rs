@@ -1,5 +1,5 @@
-//! Why tokens are refused. The log and a metric say it to operators, without any part of the token. A caller gets no
-//! reason, which would help a forger.
+//! Why tokens are refused. The log and a metric give operators the reason, without any part of the token. The caller is
+//! not told the reason, because it would help a forger.
 
 use tracing::Level;
 
@@ -12,15 +12,15 @@ use crate::{
 };
 
 listed_enum! {
-    /// Why a token is refused: `why` in the log and in the metric. The checks are made in another order: the first that
-    /// fails decides.
+    /// Why a token is refused: `why` in the log and in the metric. The checks are not made in this order; the first
+    /// that fails decides.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in crate::http) enum TokenRefusal {
         /// It is of another issuer, or no issuer is configured.
         Issuer => "issuer",
         /// For another audience.
         Audience => "audience",
-        /// `exp` is over.
+        /// `exp` has passed.
         Expired => "expired",
         /// `nbf` or `iat` is in the future.
         NotYetValid => "not_yet_valid",
@@ -34,7 +34,7 @@ listed_enum! {
         Algorithm => "algorithm",
         /// A type that is not accepted, such as a nested token or a security event.
         Type => "type",
-        /// A claim is missing that must be there, or can't be read.
+        /// A required claim is missing, or a claim can't be read.
         Claim => "claim",
         /// Not a signed token, or more than one.
         Malformed => "malformed",

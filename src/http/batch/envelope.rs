@@ -18,8 +18,9 @@ use crate::{
 
 /// The most look-ups of one batch.
 const MAX_LOOKUPS: usize = 100;
-/// The deadline of a batch that names none, and its bounds. A response under way ends within `server.shutdown_grace`,
-/// and most proxies wait longer than ten seconds for one.
+/// The deadline of a batch that names none, and its bounds. The longest deadline is below the default
+/// `server.shutdown_grace`, so that a shutdown can finish a batch under way, and below the time that most proxies wait
+/// for a response.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 const SHORTEST_DEADLINE: Duration = Duration::from_millis(100);
 const LONGEST_DEADLINE: Duration = Duration::from_secs(10);

@@ -22,7 +22,7 @@ use crate::{
 /// Look-ups of one batch that wait for calls at once. At a tenth of a second for a call they are 80 a second, more than
 /// the usual call budget.
 const MAX_AT_ONCE: usize = 8;
-/// How long until a look-up is tried again that must wait for other look-ups of the client.
+/// The time after which a look-up that must wait for other look-ups of the client is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The lines of a batch's response.
@@ -30,9 +30,9 @@ pub(super) struct Lines {
     batch: Arc<Batch>,
     /// The look-ups as sent, in their order.
     unread: VecDeque<(usize, Bytes)>,
-    /// Those that are not cached.
+    /// The look-ups that are not cached.
     missing: VecDeque<(usize, Lookup)>,
-    /// Those that wait for calls.
+    /// The look-ups that were started; nearly all of them wait for calls.
     running: FuturesUnordered<BoxFuture<'static, Bytes>>,
     /// The client's place for the batch.
     _slot: DeferredSlot,
@@ -69,7 +69,7 @@ impl Lines {
             if self.running.is_empty() && self.missing.is_empty() {
                 return None;
             }
-            // Those that run end at the deadline by themselves.
+            // Running look-ups end at the deadline by themselves.
             let has_missing = !self.missing.is_empty();
             tokio::select! {
                 biased;
@@ -79,7 +79,8 @@ impl Lines {
         }
     }
 
-    /// Starts as many of the missing as may run. Returns when to try again; [`Tick::END`]: once one has ended.
+    /// Starts as many of the missing look-ups as may run. Returns when to try again; [`Tick::END`] if that is only when
+    /// a running one has ended.
     fn start(&mut self, now: Tick) -> Tick {
         while self.running.len() < MAX_AT_ONCE
             && let Some((index, lookup)) = self.missing.pop_front()

@@ -11,7 +11,7 @@ const BEARER_CHALLENGE: &str = "Bearer realm=\"engage-bff\"";
 /// What a credential lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Missing {
-    /// The client with this key has not got the scope.
+    /// The client with this key does not have the scope.
     ScopeOfClient(Scope),
     /// The token does not contain the scope.
     ScopeOfToken(Scope),

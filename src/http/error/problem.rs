@@ -27,7 +27,7 @@ pub(in crate::http) struct Problem<'a> {
     request_id: &'a str,
     /// Whether the same request may succeed later.
     retryable: bool,
-    /// In seconds; of a problem that has no header fields of its own.
+    /// In seconds; only in a line of a batch, which has no header fields of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
     /// The scope or the kind of identifier that the caller lacks.
@@ -73,8 +73,8 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// Writes the problem of one look-up of several that share a response. The problem contains what a response of its own
-/// has in header fields.
+/// Writes the problem of one look-up of several that share a response. The problem contains as `retryAfter` what a
+/// response of its own has as `Retry-After`.
 pub(in crate::http) fn write_problem_of_line(
     error: &ApiError,
     request_id: &RequestId,
@@ -87,7 +87,8 @@ pub(in crate::http) fn write_problem_of_line(
     serde_json::to_writer(line, &problem).expect("the problem's types have a JSON form");
 }
 
-/// The reason phrase of the status in RFC 9110.
+/// The reason phrase of the status. For a 413 it is that of RFC 9110; for a 422 the library still has the older
+/// "Unprocessable Entity".
 fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",

@@ -112,7 +112,7 @@ pub(super) fn next(bytes: &[u8]) -> NextInput<'_> {
     }
 }
 
-/// Whether hyper accepts it as a target, which it does of every path of plain characters.
+/// Whether hyper accepts the text as a target, as it accepts every path of plain characters.
 fn is_target(text: &str) -> bool {
     let is_plain = |byte: u8| PLAIN_IN_QUERY[usize::from(byte)] || matches!(byte, b'/' | b'?');
     (text.starts_with('/') && text.bytes().all(is_plain)) || text.parse::<http::Uri>().is_ok()
@@ -156,7 +156,7 @@ impl<'a> Fields<'a> {
             13 if is("if-none-match") => &mut self.if_none_match,
             15 if is("accept-encoding") => &mut self.accept_encoding,
             11 if is("traceparent") => {
-                // If there are several none counts, as if it were malformed.
+                // If there are several, none of them counts: an empty value stands for them, which is malformed.
                 let only = self.traceparent.is_none();
                 self.traceparent = Some(if only { header.value } else { b"" });
                 return;

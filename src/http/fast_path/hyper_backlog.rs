@@ -1,5 +1,5 @@
-//! The bytes that were passed to hyper and are not finished. The fast path may answer only while there are none: hyper
-//! then waits for the next head, with nothing read and nothing left to write.
+//! The bytes that were passed to hyper and that hyper has not finished with. The fast path may answer only while there
+//! are none: hyper then waits for the next head, with nothing read and nothing left to write.
 
 use super::{
     super::framing::MAX_HEAD,

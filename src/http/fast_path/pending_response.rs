@@ -76,7 +76,7 @@ impl PendingResponse {
         self.is_left = true;
     }
 
-    /// Whether the connection ended with the last response.
+    /// Whether the connection ends with the response that was written last.
     pub(super) fn was_last(&self) -> bool {
         self.is_last
     }

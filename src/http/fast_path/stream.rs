@@ -83,8 +83,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FastPath<S> {
         is_answered
     }
 
-    /// Replaces what hyper writes by itself: the refusal of a malformed head. hyper does so while no request is being
-    /// answered and nothing of the last response is left to write.
+    /// Replaces what hyper writes by itself: the refusal of a malformed head. hyper writes such a refusal only while no
+    /// request is being answered and nothing of the last response is left to write. Returns whether `written` was
+    /// replaced.
     fn replace_refusal(&mut self, written: &[u8]) -> bool {
         let phase = self.connection.state().phase();
         if !phase.is_multiple_of(2) || phase != self.flushed_phase {
@@ -157,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FastPath<S> {
         self.inner.is_write_vectored()
     }
 
-    /// hyper calls it when it has nothing of its own left to write.
+    /// hyper calls this when it has nothing of its own left to write.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;

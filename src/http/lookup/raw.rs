@@ -31,7 +31,7 @@ pub(in crate::http) enum OnUnavailable {
     /// The failure.
     #[default]
     Fail,
-    /// An answer about no customer.
+    /// A response about no customer.
     Guest,
 }
 
@@ -59,7 +59,7 @@ pub(super) enum FreshParam {
 }
 
 impl<'a> RawLookup<'a> {
-    /// The same of a body in which nothing else than an identifier and a contact type is allowed.
+    /// Reads a body in which only an identifier and a contact type are allowed.
     pub(super) fn read_identifier(params: Params<'a>) -> Result<Self, ApiError> {
         let is_expected =
             |name: &str| name == "contactType" || IdentifierKind::from_param(name).is_some();

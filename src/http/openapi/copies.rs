@@ -8,7 +8,7 @@ use crate::{
     http::routes::ListenerKind,
 };
 
-/// The header fields of every response.
+/// The header fields of every response; `Server-Timing` is left out for shoppers.
 const OF_EVERY_RESPONSE: [&str; 7] = [
     "Cache-Control",
     "CDN-Cache-Control",
@@ -19,7 +19,7 @@ const OF_EVERY_RESPONSE: [&str; 7] = [
     "X-Request-Id",
 ];
 
-/// The parameters that are lists. In a body their schemas and descriptions are others.
+/// The parameters that are lists. In a body they have other schemas and descriptions.
 const LISTS: [&str; 2] = ["parts", "fresh"];
 
 /// Writes what is copied into a document.
@@ -71,7 +71,8 @@ fn write_names(document: &mut Value) {
     }
 }
 
-/// A body has exactly one of the identifiers. Its members are described where the parameters in the query are.
+/// A body has exactly one of the identifiers. Its members get the schemas and descriptions of the query parameters of
+/// the same names.
 fn write_bodies(parameters: &Value, document: &mut Value) {
     let identifiers = IdentifierKind::ALL.map(IdentifierKind::as_str);
     let schemas = document["components"]["schemas"].as_object_mut();

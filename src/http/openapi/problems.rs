@@ -54,7 +54,7 @@ fn described(name: &str, description: &str) -> Value {
     })
 }
 
-/// Those that a problem of this status has besides those of every response.
+/// The header fields that a problem of this status has in addition to those of every response.
 fn header_fields(status: StatusCode) -> Map<String, Value> {
     let own: &[&str] = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => &["WWW-Authenticate"],

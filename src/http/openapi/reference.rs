@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{assert_committed, document};
 use crate::http::routes::ListenerKind;
 
-/// A page as committed, and where things are.
+/// A page as committed, and the paths that it links to.
 struct Page {
     listener: ListenerKind,
     file: &'static str,

@@ -1,10 +1,10 @@
-//! Something of each part of a customer, or of its history, by the part's name.
+//! A value for each part of a customer, or of its history, by the part's name.
 
 use serde::{Serialize, Serializer};
 
 use crate::domain::{HistoryPart, Part};
 
-/// A JSON object with a member for each; `null` where there is nothing.
+/// A JSON object with a member for each part; `null` if the part has no value.
 pub(super) struct ByName<T>(Vec<(&'static str, Option<T>)>);
 
 impl<T> ByName<T> {

@@ -1,4 +1,4 @@
-//! The console: a page for operators at `/`, which reads `/events` and calls the routes of the cache.
+//! The console: a page for operators at `/`, which reads `/events` and calls the routes of the cache and `/reload`.
 //!
 //! Its files are part of the binary and contain no data, so they need no token: the page asks the operator for it,
 //! keeps it in the memory of its script, and sends it with each request. A strict content security policy prevents it
@@ -64,7 +64,7 @@ struct File {
 
 static PAGE: File = file!("index.html", HTML);
 
-/// The file that says what the page must know first.
+/// The file that tells the page whether the listener has a token.
 const SETTINGS: &str = "settings.json";
 
 #[derive(Serialize)]
@@ -111,8 +111,8 @@ pub(in crate::http) async fn page() -> Response {
     PAGE.response()
 }
 
-/// `GET /console/{file}`: a script, a style sheet, or what the page must know before it can ask with the token. Another name
-/// needs the token to learn that there is no such file.
+/// `GET /console/{file}`: a script, a style sheet, the license of a library, or the settings. Any other name is a 404
+/// with the token, and a 401 without it.
 pub(in crate::http) async fn file(
     operator: Result<Operator, ApiError>,
     State(state): State<OperationsState>,

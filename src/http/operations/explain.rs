@@ -49,7 +49,7 @@ struct FailureJson {
     contact: Option<String>,
     /// The code of the problem that callers get.
     code: String,
-    /// When it is made again.
+    /// The seconds until it may be made again.
     retry_seconds: f64,
 }
 
@@ -89,7 +89,7 @@ struct ContactJson {
     /// Its history.
     #[cfg_attr(test, schema(value_type = Object))]
     history: ByName<ProvenanceJson>,
-    /// How many responses about it are kept as they are sent.
+    /// How many rendered responses about it are cached.
     rendered: usize,
     /// Its aliases.
     names: Vec<AliasJson>,
@@ -107,7 +107,7 @@ pub(super) struct ProvenanceJson {
     /// When the request to Engage started.
     #[cfg_attr(test, schema(value_type = String, format = "date-time"))]
     as_of: String,
-    /// Since then.
+    /// The time since then.
     age_seconds: f64,
     /// How long it is still fresh; negative: for how long it has not been.
     ttl_seconds: i64,
@@ -122,7 +122,7 @@ pub(super) struct ProvenanceJson {
 struct AliasJson {
     /// The kind of the identifier.
     kind: &'static str,
-    /// By which contact type it was narrowed.
+    /// The contact type that narrows look-ups by it.
     #[cfg_attr(test, schema(value_type = Option<String>))]
     contact_type: Option<Box<str>>,
     /// Whether the contact's profile shows it.

@@ -69,7 +69,7 @@ impl JwksStatus {
     }
 }
 
-/// Readiness, with the state of what it does not depend on after the start.
+/// Readiness, with the state of other components, on which it does not depend once the replica has started.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Readiness))]
 #[serde(rename_all = "camelCase")]
@@ -99,7 +99,7 @@ pub(super) struct ReadinessJson {
 struct WebhooksJson {
     /// Whether changes are reported; `off` where no secret is configured.
     state: &'static str,
-    /// Since the last delivery that was taken.
+    /// The time since the last delivery that could be read, at this replica or at another one.
     last_taken_seconds_ago: Option<f64>,
 }
 
@@ -124,11 +124,11 @@ struct SharedTierJson {
     state: &'static str,
     /// Whether it is used.
     available: bool,
-    /// Since when it is in this state.
+    /// How long it has been in this state.
     since_seconds: f64,
     /// `null` before the first.
     round_trip_milliseconds: Option<RoundTripJson>,
-    /// Since when its stream was read to its end; `null` before the first time.
+    /// How long ago its stream was last known to be read to its end; `null` before the first time.
     caught_up_seconds_ago: Option<f64>,
     /// How often memory was dropped because invalidations may have been missed.
     gaps: u64,

@@ -27,7 +27,7 @@ pub(in crate::http) fn of_answers() -> Vec<(String, RefOr<Schema>)> {
     add::<ProvenanceJson>(&mut schemas);
     add::<FoundJson>(&mut schemas);
     add::<ValueJson>(&mut schemas);
-    // With the readiness in it.
+    // This adds the readiness too, which the event contains.
     add::<EventJson<'static>>(&mut schemas);
     add::<Reloaded>(&mut schemas);
     schemas

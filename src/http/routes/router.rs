@@ -54,7 +54,7 @@ pub(in crate::http) fn operations_router(state: OperationsState) -> Router {
         .with_state(state)
 }
 
-/// A 401 without a credential, so that it does not disclose which paths exist.
+/// Without a credential the response is a 401, which does not disclose which paths exist.
 async fn data_path_not_found(_caller: Caller) -> ApiError {
     ApiError::new(Code::NotFound)
 }

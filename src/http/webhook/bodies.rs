@@ -11,11 +11,11 @@ use std::{
 
 use crate::http::peer::Peer;
 
-/// The bound of all bodies together.
+/// The bound of all bodies together, unless that is too little for `PEER_SHARE` bodies of the largest size.
 const MAX_BYTES: usize = 64 << 20;
 /// The same bound as a number of bodies of the largest size; the lower one counts.
 const MAX_BODIES: usize = 256;
-/// One peer may take one in this many bytes of the bound.
+/// One peer may take the bound divided by this.
 const PEER_SHARE: usize = 4;
 /// The capacity of the smallest buffer.
 const MIN_CAPACITY: usize = 1024;

@@ -1,4 +1,5 @@
-//! Key ids that the issuer's key set does not contain.
+//! Key ids that the issuer's key set does not contain, and signatures of tokens without a key id that none of its keys
+//! verifies.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,7 +10,7 @@ use crate::clock::Tick;
 
 /// How long a key id counts as absent after a refresh without it.
 const LIFETIME: Duration = Duration::from_secs(60);
-/// How many key ids are remembered. Others request a refresh each time.
+/// How many key ids are remembered. A token with any other id requests a refresh each time.
 const MAX: usize = 10_000;
 
 /// Key ids, as keyed hashes: those to look up in the next refresh, and those that were absent.
@@ -30,7 +31,7 @@ impl AbsentIds {
         self.absent.get(&id).is_some_and(is_recent)
     }
 
-    /// Requests that the next refresh looks for the id.
+    /// Asks the next refresh to look for the id.
     pub(super) fn request(&mut self, id: u64) {
         if self.requested.len() < MAX {
             self.requested.insert(id);
@@ -54,7 +55,7 @@ impl AbsentIds {
         }
     }
 
-    /// Call when a refresh fails: that decides about no id.
+    /// Call when a refresh fails: a failure says nothing about any id.
     pub(super) fn fail(&mut self) {
         self.in_refresh.clear();
     }

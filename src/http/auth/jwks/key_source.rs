@@ -20,7 +20,7 @@ use crate::{
 
 /// The longest time that a read may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest key set that is read, in bytes.
+/// The largest key set that is read from a URL, in bytes. A file has no limit.
 const MAX_BYTES: usize = 256 * 1024;
 
 /// Where the keys come from.

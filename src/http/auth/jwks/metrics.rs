@@ -7,7 +7,7 @@ use crate::metrics::{
     catalogue::customers::{TOKEN_KEYS_READ, TOKEN_KEYS_READS},
 };
 
-/// Counts the reads, and says when the last one succeeded. Clones share the counts.
+/// Counts the reads, and records the time of the last successful one. Clones share the counts.
 #[derive(Clone, Debug)]
 pub(in crate::http::auth) struct KeyMetrics {
     all: Counters,

@@ -90,8 +90,8 @@ pub(super) fn members_of(token: &str) -> Option<(Map<String, Value>, Map<String,
     Some((header, members(parts.next()?)?))
 }
 
-/// The JSON object in a part of a token, without duplicate names: of two, issuer and service might read different ones
-/// (RFC 8725, 2.4).
+/// The JSON object in a part of a token. `None` if a name is repeated: the issuer and the service might read different
+/// values (RFC 8725, 2.4).
 fn members(part: &str) -> Option<Map<String, Value>> {
     let json = URL_SAFE_NO_PAD.decode(part).ok()?;
     let JsonMembers(members) = serde_json::from_slice(&json).ok()?;

@@ -29,11 +29,11 @@ pub(super) enum SharedTierJson {
 pub(in crate::http::operations) struct FoundJson {
     /// The alias; `null` without one.
     name: Option<AliasJson>,
-    /// That it leads to no contact; `null` without that.
+    /// The entry that says that the identifier leads to no contact; `null` without one.
     negative: Option<ValueJson>,
     /// How long other replicas wait at most for a call by this identifier that one of them makes now.
     busy_seconds: f64,
-    /// At most eight.
+    /// At most nine.
     contacts: Vec<ContactJson>,
 }
 
@@ -68,7 +68,7 @@ struct ContactJson {
     busy_seconds: Option<f64>,
 }
 
-/// What the tier has of one thing.
+/// A value in the tier.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SharedValue))]
 #[serde(rename_all = "camelCase")]

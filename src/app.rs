@@ -72,7 +72,8 @@ impl App {
         Self::build_over(config, clock, backend, redis).await
     }
 
-    /// The same with this backend of the shared tier, whatever is configured; `None` means without that tier.
+    /// Like [`build`](Self::build), with this backend of the shared tier instead of the configured one; `None` means
+    /// that there is no shared tier.
     pub async fn build_with_backend(
         config: &Config,
         clock: Clock,
@@ -81,7 +82,7 @@ impl App {
         Self::build_over(config, clock, backend, None).await
     }
 
-    /// The same; `redis` is the backend if a reload can change how it connects.
+    /// Builds the service over `backend`; `redis` is the same backend if a reload can change how it connects.
     async fn build_over(
         config: &Config,
         clock: Clock,

@@ -18,8 +18,8 @@ use tokio::sync::watch;
 
 pub use self::difference::ClockDifference;
 
-/// The time of the monotonic clock when it is created. It is not zero, so that events before it, such as another
-/// replica's request, have a moment too.
+/// The time of the monotonic clock when it is created. It is not zero, so that an event before the clock's creation,
+/// such as another replica's request, has a moment too.
 const FIRST: Duration = Duration::from_secs(48 * 60 * 60);
 
 /// A moment of the monotonic clock: nanoseconds since two days before the clock was created.
@@ -29,7 +29,7 @@ const FIRST: Duration = Duration::from_secs(48 * 60 * 60);
 pub struct Tick(u64);
 
 impl Tick {
-    /// The last moment, some five hundred years after the first.
+    /// The last moment, about 584 years after the first.
     pub const END: Tick = Tick(u64::MAX);
 
     /// The time from `earlier` until this moment, zero if `earlier` is later.

@@ -72,7 +72,7 @@ pub struct Config {
     pub webhooks: WebhookConfig,
     /// The tier of the cache that replicas share.
     pub redis: RedisConfig,
-    /// The log.
+    /// The log and the traces.
     pub telemetry: TelemetryConfig,
 }
 
@@ -80,7 +80,7 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CacheConfig {
-    /// The size of the cache.
+    /// The maximum size of the cache.
     #[serde(serialize_with = "printed::exact")]
     pub max_size: ByteSize,
     /// How long a profile is fresh, and the aliases that lead to it.

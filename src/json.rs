@@ -51,7 +51,7 @@ impl<'a> Object<'a> {
         Object::of(self.get(key)?)
     }
 
-    /// A string; numbers and booleans as written, because digits come either way.
+    /// A string; numbers and booleans as written, because Engage sends digits as a string or as a number.
     pub(crate) fn text(&self, key: &str) -> Option<Cow<'a, str>> {
         text(self.get(key)?)
     }
@@ -74,18 +74,18 @@ impl<'a> Object<'a> {
         if is_boolean { None } else { self.filled(key) }
     }
 
-    /// A boolean, also as a string.
+    /// A boolean, which may be given as a string.
     pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         flag(self.get(key)?)
     }
 
-    /// An exact number, also as a string.
+    /// An exact number, which may be given as a string.
     pub(crate) fn decimal(&self, key: &str) -> Option<Decimal> {
         decimal(&self.text(key)?)
     }
 }
 
-/// A boolean, also as a string.
+/// A boolean, which may be given as a string.
 pub(crate) fn flag(value: &RawValue) -> Option<bool> {
     let text = text(value)?;
     let text = text.trim();

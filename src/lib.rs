@@ -12,8 +12,8 @@
 //!
 //! What they share: [`domain`], the values that all of them use; [`config`], the configuration; [`clock`], the source
 //! of time; [`rate`], a token bucket; `json`, the lenient reader of Engage's JSON; [`threads`], the locks and atomics
-//! of the cache; [`metrics`], what is counted; [`telemetry`], the log. [`app`] builds all of it from the configuration
-//! and runs it.
+//! of the cache; [`metrics`], what is counted; [`telemetry`], the log; [`traces`], the spans that are sent to a
+//! collector. [`app`] builds all of it from the configuration and runs it.
 
 pub mod app;
 pub mod cache;

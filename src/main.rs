@@ -23,7 +23,7 @@ use jiff::Timestamp;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The most bytes that are read: more than any token has.
+/// The most bytes that are read from standard input: more than any token has.
 const MAX_INPUT: u64 = 64 * 1024;
 
 /// A caching backend-for-frontend for Voyado Engage.

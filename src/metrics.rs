@@ -177,7 +177,8 @@ impl Definition {
         self.write_each(encoder, [([], value)])
     }
 
-    /// Writes the head of the family and its series. For each of them `write` is called with the values of the labels.
+    /// Writes the head of the family and its series. For each series `write` is called with its metric or sample, and
+    /// an encoder that already has its labels.
     fn encode<'a, T>(
         &self,
         encoder: &mut DescriptorEncoder<'_>,

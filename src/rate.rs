@@ -1,4 +1,4 @@
-//! A token bucket, for requests of callers and for upstream calls. Imports only `clock`.
+//! A token bucket, for requests of callers, upstream calls and log events. Imports only `clock`.
 
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ impl Bucket {
         }
     }
 
-    /// Changes rate and burst. Taken tokens stay taken: the bucket has no more tokens than before.
+    /// Changes rate and burst. Taken tokens stay taken: as many tokens of the new burst are missing as of the old one,
+    /// or all if it is smaller.
     pub fn change(&mut self, rate: f64, burst: u32, now: Tick) {
         let taken = self.next.since(now).as_secs_f64() / self.interval.as_secs_f64();
         let changed = Self::new(rate, burst, now);
@@ -136,14 +137,14 @@ mod tests {
         for _ in 0..4 {
             assert_eq!(bucket.take(now), Ok(()));
         }
-        // Four of twelve are taken.
+        // Four of the twelve tokens are taken.
         bucket.change(1.0, 12, now);
         assert_eq!(bucket.limits(), (1.0, 12.0));
         for _ in 0..8 {
             assert_eq!(bucket.take(now), Ok(()));
         }
         assert_eq!(bucket.take(now), Err(Duration::from_secs(1)));
-        // Twelve of two are two: none of the debt is left over.
+        // Twelve taken tokens empty a burst of two, and the other ten are forgotten.
         bucket.change(2.0, 2, now);
         assert_eq!(bucket.take(now), Err(Duration::from_millis(500)));
         let later = now + Duration::from_secs(1);

@@ -62,7 +62,8 @@ impl Log {
         self.filter.clone()
     }
 
-    /// Writes the queued events. May take `left` minus the time for [`last_word()`], and at least a second.
+    /// Writes the queued events. Takes at most `left` minus the time for [`last_word()`], or at most one second if that
+    /// is longer.
     pub fn finish(self, left: Duration) {
         self.queue.finish(left.saturating_sub(LAST_WORD).max(FLUSH));
     }

@@ -1,5 +1,5 @@
-//! Synchronization primitives of fences and flights. `crates/schedules` compiles the cache with a model checker's
-//! primitives in their place. A leaf.
+//! Synchronization primitives of the cache. `crates/schedules` compiles the cache with a model checker's primitives in
+//! their place. A leaf.
 
 pub use std::sync::{
     Mutex, MutexGuard, RwLock,

@@ -12,11 +12,12 @@ use crate::{
 
 /// Contacts that each batch fetches.
 const UNKNOWN: usize = 10;
-/// Contacts that each batch changes: twenty for each one fetched, like 1,000 changes a second to 50 calls.
+/// Contacts that each batch changes: twenty for each contact that it fetches, which is the ratio of 1,000 changes to 50
+/// calls a second.
 const CHANGES: usize = 20 * UNKNOWN;
 /// The member numbers of the simulator's generated contacts begin after this.
 const GENERATED: usize = 200_000;
-/// More turns than any background task takes.
+/// How often the batch yields to the background tasks: more often than any of them needs.
 const TURNS: usize = 64;
 
 /// The background load, one batch at a time.

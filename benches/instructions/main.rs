@@ -26,7 +26,7 @@ use self::{background::Background, kinds::Kind, peer::Peer, service::Service};
 
 /// The kind that is counted under background load.
 const BACKGROUND: &str = "the same, background load";
-/// A batch of the background load runs after this many requests.
+/// How many requests follow each batch of the background load.
 const AT_A_TIME: usize = 100;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

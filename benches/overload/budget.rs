@@ -19,8 +19,8 @@ pub(crate) fn most_in_a_second(times: &[Timestamp]) -> usize {
     most
 }
 
-/// The burst that would just allow these calls: the greatest number, over all windows of any length T,
-/// of calls in it less rate x T.
+/// The smallest burst that allows these calls: the maximum, over all windows of any length T, of the number of calls in
+/// the window minus rate x T.
 pub(crate) fn needed_burst(times: &[Timestamp]) -> f64 {
     let Some(first) = times.first() else {
         return 0.0;

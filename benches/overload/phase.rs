@@ -57,7 +57,8 @@ pub(crate) fn share_of_new(samples: &[Sample], holds: impl Fn(&Sample) -> bool) 
     (all > 0).then(|| f64::from(good) / f64::from(all))
 }
 
-/// The end of the first second after `start` in which as large a share of the new contacts was answered as `usual`.
+/// The end of the first second after `start` in which the share of the new contacts answered was at least [`RECOVERED`]
+/// of `usual`.
 pub(crate) fn recovered(samples: &[Sample], start: Tick, usual: f64, seconds: u64) -> Option<u64> {
     (1..=seconds).find(|second| {
         let until = start + Duration::from_secs(*second);

@@ -189,7 +189,7 @@ fn voucher(text: &mut String, rng: &mut Rng, _item: u32) {
     );
 }
 
-/// One of forty campaigns: the text is the campaign's, the id is the contact's own.
+/// One of 36 campaigns: the text is the campaign's, the id is the contact's own.
 fn promotion(text: &mut String, rng: &mut Rng, item: u32) {
     let id = guid(rng);
     let campaign = item * 7 % 40 + rng.u32(..6);

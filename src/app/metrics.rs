@@ -97,7 +97,8 @@ impl Gauges {
         CACHE_COMPRESSION_OUTPUT.write_value(encoder, output)
     }
 
-    /// The number of identifiers of unique kinds that belong to two contacts, if there are such kinds.
+    /// For each unique kind, how often an identifier turned out to belong to two contacts; writes nothing if no kind is
+    /// configured as unique.
     fn encode_conflicts(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let conflicts = self.customers.alias_conflicts();
         if conflicts.is_empty() {
@@ -109,7 +110,7 @@ impl Gauges {
         UNIQUE_IDENTIFIER_CONFLICTS.write_each(encoder, conflicts)
     }
 
-    /// When the point definitions were read, if they are wanted.
+    /// When the point definitions were read; writes nothing unless `engage.point_names` is on.
     fn encode_definitions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         if !self.has_point_names {
             return Ok(());
@@ -141,7 +142,7 @@ fn timestamp(at: Option<Tick>, now: Now) -> f64 {
         return 0.0;
     };
     let wall = now.wall.as_duration().as_secs_f64() - now.tick.since(at).as_secs_f64();
-    // In milliseconds: the difference of two clocks would show some noise.
+    // Rounded to milliseconds, because the difference of two clocks contains some noise.
     (wall * 1000.0).round() / 1000.0
 }
 

@@ -1,8 +1,9 @@
 //! `check-config --online`: whether everything that the service needs works as configured. Makes a list of checks, each
 //! with its result and a remedy.
 //!
-//! The checks change nothing: Engage is asked for a contact that does not exist, the issuer for its keys; the shared
-//! tier's server stores under a prefix of its own; and the collector of traces gets a message without spans.
+//! The checks change no data that is in use. They request contacts that do not exist, the point definitions and the
+//! changed contacts from Engage, and the issuer's keys; they store values in the shared tier under a prefix that no
+//! service reads, and remove them; and they send the collector of traces a message without spans.
 
 mod clocks;
 mod collector;

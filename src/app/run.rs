@@ -82,8 +82,8 @@ impl App {
     }
 }
 
-/// Waits until the shared tier is joined, until the service no longer waits for it, or for `shutdown`. A replica that
-/// served earlier would call Engage for data that the other replicas have, with only its own share of the call budget.
+/// Waits until the shared tier is joined, until two seconds after the start, or until `shutdown`. A replica that served
+/// earlier would call Engage for data that the other replicas have, with only its own share of the call budget.
 async fn join(shared: Option<&SharedTier>, shutdown: &CancellationToken) {
     if let Some(shared) = shared {
         tokio::select! {

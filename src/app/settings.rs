@@ -27,8 +27,8 @@ pub const MIN_CONNECTIONS: usize = 16;
 const OPERATIONS_CONNECTIONS: usize = 64;
 /// How long the operations listener may take to finish responses after the data listener has ended.
 const OPERATIONS_GRACE: Duration = Duration::from_secs(5);
-/// Descriptors for the standard streams, the listeners, the runtime, the name server, the token issuer, the
-/// collector of traces and files.
+/// Descriptors for the standard streams, the listeners, the runtime, the name server, the token issuer, the shared
+/// tier, the collector of traces and files.
 const OTHER_DESCRIPTORS: usize = 32;
 
 pub(super) fn alias_reader(
@@ -78,8 +78,8 @@ pub(super) fn digester(config: &Config) -> Digester {
     }
 }
 
-/// The feed of changes, from webhooks and from other replicas through the shared tier. `None` without both: without a
-/// signing secret no webhooks are accepted.
+/// The feed of changes, from webhooks and from other replicas through the shared tier. `None` if there is neither
+/// source: without a signing secret no webhooks are accepted.
 pub(super) fn feed(config: &config::WebhookConfig, has_shared_tier: bool) -> Option<Arc<Feed>> {
     let silence = (!config.secrets.is_empty()).then_some(config.silence);
     let is_some = silence.is_some() || has_shared_tier;
@@ -189,7 +189,8 @@ pub(super) fn limits(config: &Config) -> http::ConnectionLimits {
     }
 }
 
-/// The part of the shutdown's grace period that responses may use. The rest is for the last log lines and messages.
+/// The part of the shutdown's grace period that responses may use. The rest is for the last log lines and trace
+/// messages.
 pub(super) fn grace_for_answers(config: &Config) -> Duration {
     let grace = telemetry::grace_for_answers(config.server.shutdown_grace);
     if config.telemetry.otlp_endpoint.is_none() {

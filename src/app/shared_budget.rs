@@ -28,7 +28,7 @@ pub(super) fn shared_limits(config: &Config) -> CallLimits {
     }
 }
 
-/// The source of tokens: the shared tier, or a test's.
+/// The source of tokens: the shared tier, or a substitute in a test.
 pub(super) trait TokenSource {
     /// Leases tokens.
     fn lease(

@@ -8,7 +8,8 @@ use crate::{
     traces::{Exporter, TraceSettings, Tracer},
 };
 
-/// The tracer, which records spans, and the exporter, which sends them. Both do nothing if traces are off.
+/// The tracer, which records spans, and the exporter, which sends them. If traces are off, the tracer records nothing
+/// and there is no exporter.
 pub(super) fn traces(
     config: &Config,
     clock: &Clock,

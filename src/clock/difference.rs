@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How much another machine's clock is at least ahead of ours (negative: behind it). It is a lower bound, because an
-/// HTTP date has whole seconds and a response takes time.
+/// By how much, at least, another machine's clock is ahead of ours (negative: behind ours). It is a lower bound,
+/// because an HTTP date has whole seconds and a response takes time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockDifference(pub SignedDuration);
 

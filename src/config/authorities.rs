@@ -29,7 +29,8 @@ pub(crate) fn authorities(pem: &[u8]) -> reqwest::Result<Vec<reqwest::Certificat
     reqwest::Certificate::from_pem_bundle(without_byte_order_mark(pem))
 }
 
-/// The same for a handshake without reqwest; Mozilla's authorities without a text. `None` if one is unusable.
+/// The same certificates for a handshake without reqwest; Mozilla's authorities if there is no text. `None` if one is
+/// unusable.
 pub(crate) fn roots(pem: Option<&[u8]>) -> Option<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let Some(pem) = pem else {

@@ -40,7 +40,7 @@ pub struct EngageConfig {
     pub default_point_definition: Option<String>,
     /// Whether the names of points are read from Engage's point definitions, once a day.
     pub point_names: bool,
-    /// The field that `customKey` searches in this tenant; unset = a match in either counts.
+    /// The field that `customKey` searches in this tenant; unset = a match in either field counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_key: Option<CustomKeyField>,
     /// The largest response that is read.

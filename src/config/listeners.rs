@@ -14,7 +14,7 @@ use super::{duration, printed};
 pub struct ServerConfig {
     /// Address and port.
     pub listen: SocketAddr,
-    /// The longest wait of a caller.
+    /// How long a caller waits at most for the response.
     #[serde(with = "duration")]
     pub request_timeout: Duration,
     /// How long a request's head may take to arrive.
@@ -39,7 +39,7 @@ pub struct ServerConfig {
     #[serde(with = "duration")]
     pub shutdown_delay: Duration,
     /// How long the shutdown may take after that. Responses in flight get all but two seconds of it, or half if it is
-    /// shorter than four.
+    /// shorter than four; if traces are sent, one second less, or half of that if it is shorter than two.
     #[serde(with = "duration")]
     pub shutdown_grace: Duration,
     /// Whether a national id may be given in a URL.
@@ -56,7 +56,8 @@ pub struct ServerConfig {
 pub struct OperationsConfig {
     /// Address and port.
     pub listen: SocketAddr,
-    /// The token that everything except the probes and the metrics requires, as `Authorization: Bearer`.
+    /// The token that everything except the probes, the metrics and the console's files requires, as `Authorization:
+    /// Bearer`.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "printed::masked"

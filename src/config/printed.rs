@@ -31,7 +31,7 @@ pub(super) fn exact<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::
     }
 }
 
-/// Prints the number of secrets, never one of them.
+/// Prints one mask for each secret, never a secret.
 pub(super) fn masked_list<S: Serializer>(
     secrets: &[SecretString],
     serializer: S,

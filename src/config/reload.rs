@@ -54,7 +54,7 @@ impl Config {
             .clone_from(&new.encryption_key_file);
     }
 
-    /// The keys whose values differ, in alphabetical order. A client appears as `auth.clients` with its id.
+    /// The keys whose values differ, in alphabetical order. A client appears as `auth.clients[id]`, with its id.
     pub fn differences(&self, other: &Config) -> Vec<String> {
         let (ours, theirs) = (self.printed(), other.printed());
         let keys = ours.keys().chain(theirs.keys());
@@ -204,7 +204,7 @@ mod tests {
             config.server.listen = ([127, 0, 0, 1], 0).into();
             config
         };
-        // The keys that the defaults describe as secret.
+        // The secrets that are lists; the others are counted.
         let lists = ["webhooks.secrets", "redis.encryption_keys"];
         let mut named = 0;
         for key in masked_keys() {

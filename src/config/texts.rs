@@ -4,7 +4,7 @@
 /// What is wrong with a text, and the remedy.
 pub(super) type TextFault = (&'static str, &'static str);
 
-/// The keys of secrets, which may contain any character anywhere.
+/// The keys of secrets, whose values may contain the characters of placeholders, such as `{`, `<` and `$`.
 const SECRETS: [&str; 9] = [
     "engage.api_key",
     "operations.token",

@@ -10,7 +10,8 @@ pub enum Dropped {
     Events = 0,
     /// Audit events, because the output was not read in time.
     Audit = 1,
-    /// Events caused by callers without a valid credential, because there were too many.
+    /// Events beyond a [`Limit`](super::Limit), because there were too many: those that callers without a valid
+    /// credential can cause, and all panics.
     Strangers = 2,
 }
 

@@ -1,4 +1,5 @@
-//! A rate limit for events that unauthenticated callers can cause, so that a flood of them does not fill the disk.
+//! A rate limit for events that unauthenticated callers can cause, and for panics, so that a flood of them does not
+//! fill the disk.
 
 use std::{
     sync::{

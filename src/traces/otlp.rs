@@ -281,7 +281,7 @@ fn text(key: &str, value: &str) -> KeyValue {
     }
 }
 
-/// A later moment as nanoseconds of the Unix epoch.
+/// The moment `at`, which is not before `started`, in nanoseconds since the Unix epoch.
 fn unix_nanos(started: Now, at: Tick) -> u64 {
     let nanos = u64::try_from(started.wall.as_nanosecond()).unwrap_or(0);
     let since = u64::try_from(at.since(started.tick).as_nanos()).unwrap_or(u64::MAX);

@@ -39,7 +39,7 @@ pub struct Responded {
     pub route: &'static str,
     /// The status.
     pub status: u16,
-    /// The code of the problem, if it is one.
+    /// The problem's code, if the response is a problem.
     pub code: Option<&'static str>,
     /// What the cache did, for a response about a customer.
     pub cache: Option<&'static str>,

@@ -37,7 +37,8 @@ impl Tracer {
         Some(Arc::new(RequestTrace::new(context, incoming, now)))
     }
 
-    /// The same for a request with a client's key; `None` also if it is not recorded, which allocates nothing.
+    /// Like [`begin`](Self::begin), for a request with a client's key; also returns `None`, without an allocation, if
+    /// the request is not recorded.
     pub fn begin_recorded(
         &self,
         traceparent: Option<&[u8]>,

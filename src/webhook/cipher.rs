@@ -1,6 +1,6 @@
 //! Decrypts payloads: AES-256-CBC under a shared key of 32 characters, in URL-safe base64 with the initialisation
-//! vector in the first 16 bytes [Voyado: Webhooks, Soft identification]. The scheme is not authenticated; the
-//! delivery's signature is.
+//! vector in the first 16 bytes [Voyado: Webhooks, Soft identification]. The encryption does not authenticate the
+//! payload; the delivery's signature does.
 
 use aws_lc_rs::{
     cipher::{AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey},
@@ -32,7 +32,7 @@ impl Cipher {
         PaddedBlockDecryptingKey::cbc_pkcs7(key).ok().map(Self)
     }
 
-    /// The plaintext; `None` if it was visibly not encrypted with this key.
+    /// The plaintext; `None` if the text is malformed or its padding does not fit this key.
     pub(super) fn decrypt(&self, ciphertext: &str) -> Option<Vec<u8>> {
         // Some libraries write standard base64.
         let ciphertext = ciphertext.trim().replace('+', "-").replace('/', "_");

@@ -1,9 +1,10 @@
 //! Finds the contacts that a payload is about. Voyado documents the payloads of only a few events, and spells the key
-//! in two ways. So every GUID under a key that may contain a contact id counts, at any depth, in lists too. One contact
-//! too many costs a fetch; one too few leaves stale data in service.
+//! in two ways. So every GUID under a key that may contain a contact id counts, in lists too, down to a depth of 16.
+//! One contact too many costs a fetch; one too few leaves stale data in service.
 //!
-//! Whether a payload was *understood* is judged more strictly: a key that names a contact must contain a GUID, and a
-//! `contactId` or a side of a merge must contain nothing else.
+//! Whether a payload was *understood* is judged more strictly: at least one key that names a contact must contain a
+//! GUID, and a key such as `contactId`, or the id of a side of a merge, must contain nothing else except nulls and
+//! blank texts.
 
 use serde_json::value::RawValue;
 
@@ -83,7 +84,7 @@ impl Key {
 /// The ids found so far.
 #[derive(Debug, Default)]
 pub(super) struct Contacts {
-    /// Whether an object's own id is a contact id by default: in events about contacts.
+    /// Whether an object's own id counts as a contact id, as it does in events about contacts.
     own_ids_count: bool,
     /// Ids under keys that name contacts.
     named: Vec<ContactId>,

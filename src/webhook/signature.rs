@@ -71,7 +71,7 @@ impl Signer {
         Some(Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())))
     }
 
-    /// The signature of the message up to the body.
+    /// The beginning of the message's HMAC: everything before the body.
     fn begin(&self, headers: &SignatureHeaders<'_>) -> hmac::Context {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(headers.id.as_bytes());

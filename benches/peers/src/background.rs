@@ -22,7 +22,7 @@ use crate::{
 
 /// How often a batch is sent.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A thousand a second.
+/// Webhooks in each batch: a thousand a second.
 const INVALIDATIONS: usize = 20;
 /// The contacts that the webhooks are about, in turn. None is requested while hits are measured.
 const CHANGING: std::ops::Range<usize> = 5_000_000..5_020_000;

@@ -114,7 +114,8 @@ pub(crate) fn get(path: &str, more: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sends all requests over some connections, and passes each response on.
+/// Sends all requests over some connections and passes each response to `look`. Returns the results in the order of the
+/// requests.
 pub(crate) async fn ask_all<T: Send + 'static>(
     address: SocketAddr,
     count: usize,

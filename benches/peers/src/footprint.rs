@@ -192,7 +192,7 @@ async fn expect_cached(
     Ok(())
 }
 
-/// Waits until the records have kept their size for longer than two sweeps. Returns the size that the service then
+/// Waits until the records have not become smaller for longer than two sweeps. Returns the size that the service then
 /// reports.
 async fn settled(service: &Service) -> Result<String, Failure> {
     let (mut least, mut unchanged) = (u64::MAX, 0);

@@ -1,4 +1,5 @@
-//! The bounds that the service must keep, as ratios within one run if the machine affects the values.
+//! The bounds that the service must keep. Most of those that depend on the machine are ratios within one run; a few are
+//! absolute times.
 
 use crate::{
     burst::DELAY,

@@ -2,8 +2,8 @@
 //! and installs what is needed.
 //!
 //! Every server is a process of its own on one core, with one worker; the load generator and the upstreams run on the
-//! other core. The servers are measured in turn, for a few seconds each. The measure is processor time per request,
-//! from `/proc`.
+//! other core. Only the comparison of one and two workers uses both cores for everything. The servers are measured in
+//! turn, for a few seconds each. The measure is processor time per request, from `/proc`.
 
 mod background;
 mod burst;

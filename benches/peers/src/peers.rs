@@ -162,7 +162,7 @@ pub(crate) fn write(
     Ok(file.to_str().ok_or("a path that is no text")?.to_owned())
 }
 
-/// Whether this process runs as root, by the owner of its entry in `/proc`.
+/// Whether this process runs as root, by its real user id in `/proc/self/status`.
 fn is_root() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     status.lines().any(|line| line.starts_with("Uid:\t0\t"))

@@ -94,7 +94,7 @@ fn bare(status: StatusCode) -> Reply {
     reply
 }
 
-/// The twin's response: the body recorded for the query as written.
+/// The response of the twin or the origin: the body recorded for the query as written.
 fn from_table(
     table: &HashMap<String, (Bytes, String)>,
     request: &Request<Incoming>,

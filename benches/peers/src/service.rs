@@ -1,5 +1,5 @@
 //! The measured service: the release binary as in production, with an alias index, metrics, the log, and one client
-//! that has a key and a rate limit. Look-ups in the shop's view are not audited; each one in the full view is.
+//! that has a key and a rate limit. Its look-ups are in the storefront view, which is not audited.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -24,7 +24,7 @@ pub(crate) struct Start<'a> {
     pub(crate) scratch: &'a Path,
     pub(crate) cores: &'a str,
     pub(crate) workers: &'a str,
-    /// How long profiles are fresh.
+    /// How long every part and negative entry is fresh.
     pub(crate) lifetime: &'a str,
     pub(crate) max_size: &'a str,
 }

@@ -8,7 +8,7 @@ use crate::{
     process::{Cpu, Server},
 };
 
-/// No response without a body is larger.
+/// The size in bytes that no response without a body exceeds.
 const LARGEST_HEAD: u64 = 1024;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/load.lua");
 
@@ -36,7 +36,7 @@ pub(crate) struct Load<'a> {
     pub(crate) kind: &'a str,
     pub(crate) seconds: u64,
     pub(crate) cores: &'a str,
-    /// The first contact that was not requested before.
+    /// The number of the first contact that a load of misses requests.
     pub(crate) first: u64,
 }
 
@@ -101,7 +101,8 @@ pub(crate) async fn ask(
     })
 }
 
-/// Writes the order in which contacts are requested: the first most often, the second half as often (Zipf).
+/// Writes the order in which contacts are requested: the contact of rank n is requested 1/n times as often as the first
+/// (Zipf).
 pub(crate) fn write_order(file: &PathBuf, contacts: usize) -> Result<(), Failure> {
     const ORDER_LENGTH: usize = 100_000;
     let mut sum = 0.0;

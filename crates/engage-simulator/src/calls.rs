@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::endpoint::Endpoint;
 
-/// Number of recorded calls; older ones are dropped, but still counted.
+/// Maximum number of recorded calls; older ones are dropped, but still counted.
 const MAX_LOGGED: usize = 100_000;
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -128,7 +128,7 @@ pub enum Latency {
     None,
     /// A constant latency.
     Fixed(Duration),
-    /// A log-normal latency, as of real services.
+    /// A log-normal latency, as real services have.
     LogNormal {
         /// The median.
         median: Duration,
@@ -191,7 +191,7 @@ impl NetworkConditions {
         self.latencies.insert(endpoint, latency);
     }
 
-    /// The fault of this call: limited ones first, in the order in which they were added.
+    /// The fault of this call: the earliest limited one, or else the latest unlimited one.
     pub(crate) fn take_fault(&mut self, called: Endpoint) -> Option<Fault> {
         let covering = |rule: &&mut Rule| rule.endpoint.covers(called);
         let mut limited = self.faults.iter_mut().filter(covering);

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value, value::RawValue};
 
-/// A JSON value; objects keep the order of their keys.
+/// A JSON value; an object keeps the order in which its keys were added, and parsing sorts them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Json {
     Null,

@@ -1,7 +1,7 @@
 //! A stateful simulator of Voyado Engage for tests, demos and load runs.
 //!
-//! It generates invented contacts, serves the calls of Engage's API v2 and v3 that the service makes, records every call,
-//! and simulates every kind of network fault. It shares no type with the service: shared types would make it agree with the
+//! It generates invented contacts, serves the calls of Engage's API v2 and v3 that the service makes, records every
+//! call, and simulates network faults. It shares no type with the service: shared types would make it agree with the
 //! service's mistakes.
 //!
 //! ```no_run
@@ -34,10 +34,10 @@
 //!
 //! # The control API
 //!
-//! Everything but a manual clock can be controlled over HTTP, on the same listener, without a key.
-//! Bodies are JSON. Endpoints are named `all`, `overview`, `contactIdLookup`, `contact`, `promotions`,
-//! `vouchers`, `pointAccounts`, `pointDefinitions`, `pointTransactions`, `redeemedVouchers`, `purchases`, `changes`,
-//! `targetAudiences`; durations are milliseconds.
+//! Most operations of the Rust handle are available over HTTP, on the same listener, without a key. Bodies are JSON.
+//! Endpoints are named `all`, `overview`, `contactIdLookup`, `contact`, `promotions`, `vouchers`, `pointAccounts`,
+//! `pointDefinitions`, `pointTransactions`, `redeemedVouchers`, `purchases`, `changes`, `targetAudiences`; durations
+//! are milliseconds.
 //!
 //! | route | does |
 //! | --- | --- |
@@ -69,10 +69,10 @@
 //! | `GET /control/webhooks/deliveries` | results of deliveries |
 //!
 //! Edits: `{"points":"120.5"}`, `{"pointsOf":[2,"3"]}`, `{"attribute":["shoeSize",41]}`,
-//! `{"addVoucher":{"amount":"100"}}`, `{"removeVoucher":"id"}`, `{"redeemVoucher":"id"}`,
-//! `{"reactivateVoucher":"id"}`, `{"addTransaction":{"amount":20}}`, `{"purchases":{}}`, `{"addPromotion":{}}`,
-//! `{"removePromotion":"id"}`, `{"redeemPromotion":"id"}`, `{"audiences":[]}`, `{"warnings":[]}`, `{"preferences":{}}`,
-//! `{"consents":[]}`, `{"contactType":"Contact"}`, `"delete"`.
+//! `{"alsoFoundBy":["memberNumber","100001"]}`, `{"addVoucher":{"amount":"100"}}`, `{"removeVoucher":"id"}`,
+//! `{"redeemVoucher":"id"}`, `{"reactivateVoucher":"id"}`, `{"addTransaction":{"amount":20}}`, `{"purchases":{}}`,
+//! `{"addPromotion":{}}`, `{"removePromotion":"id"}`, `{"redeemPromotion":"id"}`, `{"audiences":[]}`,
+//! `{"warnings":[]}`, `{"preferences":{}}`, `{"consents":[]}`, `{"contactType":"Contact"}`, `"delete"`.
 //!
 //! Faults: `"hang"`, `"resetBeforeBody"`, `"resetMidBody"`, `"truncatedJson"`, `"html502"`,
 //! `"htmlOk200"`, `"wrongContentType"`, `"empty200"`, `{"tooMany":{"retryAfter":"5"}}`,

@@ -1,4 +1,4 @@
-//! Generated contacts, equal for equal seed and time.
+//! Generated contacts: the same seed, time and number give the same contacts.
 
 mod identity;
 mod rewards;
@@ -142,7 +142,7 @@ fn attributes(rng: &mut Rng, now: Timestamp, index: usize) -> Value {
     })
 }
 
-/// Unique by its number; sometimes in capitals, because Engage keeps addresses as entered.
+/// Unique by its number; sometimes with capital letters, because Engage keeps addresses as entered.
 fn email(rng: &mut Rng, index: usize) -> String {
     if once_in(rng, 20) {
         format!("Customer.{index}@Example.com")

@@ -45,7 +45,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stop: watch
     connections.shutdown().await;
 }
 
-/// Waits until stopped, or until the last handle is dropped.
+/// Waits until the simulator is shut down. Dropping handles does not stop it, because the router has one too.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }

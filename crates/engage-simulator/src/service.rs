@@ -1,7 +1,7 @@
 //! Handles one call: computes the response, records the call, then holds, delays, alters and sends the response.
 //!
-//! The response is computed when the call arrives, so latency delays an older response. Only [`Simulator::hold_before`]
-//! computes it after the release.
+//! The response is computed when the call arrives, so a delayed response has the data of the arrival. Only
+//! [`Simulator::hold_before`] computes it after the release.
 
 use std::time::Duration;
 

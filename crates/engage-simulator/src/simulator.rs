@@ -92,7 +92,7 @@ impl Simulator {
         self.0.address
     }
 
-    /// Closes the listener and every connection, also those with calls in flight.
+    /// Closes the listener and every connection, including those with calls in flight.
     pub async fn shutdown(&self) {
         self.0.stop.send_replace(true);
         let server = lock(&self.0.server).take();

@@ -80,7 +80,7 @@ impl Signed {
 mod tests {
     use super::*;
 
-    // Published test vectors.
+    // The secret and time of `tests/fixtures/webhooks/signing.json`, and signatures of its deliveries.
     const SECRET: &str = "whsec_oYn8D9SpnpQQHZtlAPhb518LJCuSK89X";
     const TIMESTAMP: i64 = 1_795_392_000;
 

@@ -1,4 +1,4 @@
-//! The data of one tenant: every contact with its history, current and past.
+//! The data of one tenant: every contact with its current version and past ones.
 //!
 //! Initial contacts have always existed.
 

@@ -73,8 +73,8 @@ pub fn explore(schedules: usize, race: impl Fn() + Send + Sync + 'static) {
     Runner::new(RandomScheduler::new(schedules), config).run(race);
 }
 
-/// Lets the other threads run for a random time. Without it both sides begin together, and an order in which one is far
-/// ahead of the other is never drawn.
+/// Lets the other threads run for a random time. Without this pause both sides begin together, and an order in which
+/// one is far ahead of the other is hardly ever drawn.
 pub fn pause(longest: usize) {
     let steps = shuttle::rand::thread_rng().gen_range(0..longest);
     (0..steps).for_each(|_| thread::yield_now());

@@ -8,7 +8,8 @@ use crate::clock::ClockDifference;
 /// The least difference that gets a warning: synchronised clocks differ by milliseconds.
 const WARNING: Duration = Duration::from_secs(5);
 
-/// The check of a clock. A difference of `limit` or more has the `consequence`.
+/// The check of a clock. A difference of five seconds or more gets a warning; if it is also `limit` or more, the check
+/// fails, with the `consequence`.
 pub(super) fn check(
     name: &'static str,
     difference: Option<ClockDifference>,

@@ -18,7 +18,7 @@ use crate::{
 /// How many operations are measured.
 const MEASURED: usize = 20;
 
-/// The longest lifetime of what is stored.
+/// How long the entries of the stream are kept.
 const LIMITS: StreamLimits = StreamLimits {
     keep: Duration::from_secs(10),
 };
@@ -31,7 +31,7 @@ pub(super) struct Exercise {
     pub(super) failed: Vec<(&'static str, BackendError)>,
     /// The operations that succeeded without the effect that they should have.
     pub(super) ineffective: Vec<&'static str>,
-    /// The times of [`MEASURED`] operations, in order.
+    /// The latencies of [`MEASURED`] operations, in ascending order.
     pub(super) latencies: Vec<Duration>,
 }
 
@@ -60,7 +60,7 @@ impl Exercise {
     }
 }
 
-/// Connects and runs everything. The error says why it could not begin.
+/// Connects and runs every operation. The error says why it could not begin.
 pub(super) async fn exercise(
     backend: &dyn Backend,
     clock: &Clock,
@@ -105,7 +105,8 @@ fn fetch() -> FetchCommand {
     }
 }
 
-/// A flight that stores, one that is served, and one that gives up.
+/// Leases and stores a part, fetches it from the tier, and runs the release operation, although the store has given up
+/// the lease.
 async fn flights(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
     let command = fetch();
     let token = command.lease.token;
@@ -145,7 +146,7 @@ async fn flights(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise)
     exercise.check("release", backend.release(epoch, release).await);
 }
 
-/// What replicas send one another.
+/// Runs the operations between replicas: an invalidation, the stream, the heartbeat and the call budget.
 async fn replicas(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
     let invalidate = InvalidateCommand {
         contacts: vec![Covered {
@@ -206,7 +207,7 @@ async fn measure(backend: &dyn Backend, epoch: EpochId, clock: &Clock, exercise:
     exercise.latencies.sort_unstable();
 }
 
-/// Ends the epoch.
+/// Rewraps the epoch's secret, ends the epoch and sweeps it; checks that it can no longer be read.
 async fn ends(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
     let (old, new) = (Bytes::from_static(b"check"), Bytes::from_static(b"again"));
     if let Some(is_done) = exercise.check("rewrap", backend.rewrap(epoch, old, new).await) {

@@ -111,7 +111,8 @@ impl OnlineReport {
 }
 
 impl OnlineReport {
-    /// The checks, with one line for all that were skipped for the same reason and whose names have the same beginning.
+    /// The checks; consecutive ones that were skipped for the same reason and whose names begin with the same word
+    /// share a line.
     fn lines(&self) -> Vec<(String, &Check)> {
         let mut lines: Vec<(String, &Check)> = Vec::new();
         for check in &self.checks {
@@ -153,7 +154,7 @@ impl fmt::Display for OnlineReport {
     }
 }
 
-/// Writes the words in lines that begin at column `indent`, of which the first has begun.
+/// Writes the text, wrapped into lines that begin at column `indent`; the first line is already indented.
 fn write_wrapped(f: &mut fmt::Formatter<'_>, text: &str, indent: usize) -> fmt::Result {
     let mut column = indent;
     for word in text.split_whitespace() {

@@ -27,7 +27,7 @@ use crate::{
 /// The longest time for connecting to Redis.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// Everything that a reload replaces.
+/// Everything that a reload replaces, except the log's filter.
 pub(in crate::app) struct Replaceable {
     pub(in crate::app) credentials: CurrentCredentials,
     pub(in crate::app) connections: Option<Connections>,

@@ -9,7 +9,7 @@ use crate::{
     engage::{AdmissionRequest, Error, Group},
 };
 
-/// A tier that grants the requested tokens, or fails.
+/// A tier that grants the requested tokens while `works` is true, and fails otherwise.
 #[derive(Clone)]
 struct Tier {
     clock: Clock,

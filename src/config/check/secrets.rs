@@ -67,7 +67,7 @@ impl Config {
         self.check_client_keys(&secrets, mistakes);
     }
 
-    /// The plain-text secrets, each with its key.
+    /// The plain-text secrets except `redis.url`, each with its key.
     fn secrets(&self) -> Vec<(&'static str, &str)> {
         let secrets = [
             (ENGAGES, given(self.engage.api_key.as_ref())),

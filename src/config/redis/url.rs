@@ -28,7 +28,7 @@ pub struct RedisUrl {
 }
 
 impl RedisUrl {
-    /// Whether both lead to the same database of the same server, whatever the user.
+    /// Whether both name the same hosts, sentinel service and database, and agree on TLS; user and password may differ.
     pub fn leads_to_same(&self, other: &Self) -> bool {
         let place = |url: &Self| {
             (

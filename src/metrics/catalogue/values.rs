@@ -1,4 +1,5 @@
-//! The values of labels. Each list is compared with the names that the code uses when its counters are created.
+//! The values of labels. Debug builds compare each list with the names that the code uses: when a series is created, or
+//! at the scrape.
 
 /// What the cache did for a response.
 pub const CACHE_STATUSES: &[&str] = &[
@@ -208,7 +209,7 @@ pub const FAULTS: &[&str] = &[
     "unexpected",
     "unavailable",
 ];
-/// The label of a delivery whose body was not read.
+/// The event label of a delivery that was not verified and parsed: its event is not known.
 pub const UNREAD: &str = "(unread)";
 /// Events of Engage's webhooks.
 pub const EVENTS: &[&str] = &[
@@ -225,9 +226,9 @@ pub const EVENTS: &[&str] = &[
     "promotion.multichannel.assigned",
     "(other)",
 ];
-/// The result of a delivery that was read.
+/// The result of a delivery that was verified and parsed.
 pub const READ_OUTCOMES: &[&str] = &["taken", "repeated", "unaddressed", "not-shared"];
-/// Why a delivery was not read.
+/// Why a delivery was not verified and parsed.
 pub const UNREAD_OUTCOMES: &[&str] = &[
     "unsigned",
     "untimely",

@@ -41,7 +41,7 @@ impl ApiRequest<'_> {
         let transactions = contact.transactions.iter().filter(is_requested);
         let items: Vec<Json> = transactions.map(|one| one.item.clone()).collect();
         let shown = render::page(&items, page);
-        // The keys of this list begin with a capital letter, unlike those of every other list.
+        // The key of the items begins with a capital letter here, unlike in every other list.
         let mut body = Json::object([]);
         for (key, value) in shown.fields() {
             body.set(if key == "items" { "Items" } else { key }, value.clone());

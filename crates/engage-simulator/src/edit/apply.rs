@@ -316,7 +316,8 @@ fn difference(before: &str, after: &str) -> Option<String> {
     let scale = fraction(before).max(fraction(after));
     let scaled = |text: &str| -> Option<i128> {
         let padding = "0".repeat(scale - fraction(text));
-        // A number with an exponent does not parse, so it has no event; Engage may do the same.
+        // A number with an exponent does not parse, so it causes neither `loyalty.addPoints` nor a transaction; Engage
+        // may do the same.
         format!("{}{padding}", text.replace('.', "")).parse().ok()
     };
     let change = scaled(after)?.checked_sub(scaled(before)?)?;

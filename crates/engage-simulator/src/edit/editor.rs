@@ -49,8 +49,8 @@ impl ContactEditor {
         self.apply(Edit::Attribute(key.to_owned(), value.into()))
     }
 
-    /// Lets this value of an attribute lead to the contact as well, as could happen by a collation or a lagging index
-    /// of Engage.
+    /// Lets this value of an attribute lead to the contact as well, as a collation or a lagging index of Engage could
+    /// cause.
     #[track_caller]
     pub fn also_found_by(self, key: &str, value: &str) -> Self {
         self.apply(Edit::AlsoFoundBy(key.to_owned(), value.to_owned()))
@@ -140,7 +140,8 @@ impl ContactEditor {
         self.apply(Edit::Consents(consents.into()))
     }
 
-    /// Sets `meta.contactType`, as `updateContactType` does: no identifier moves. A new type becomes valid.
+    /// Sets `meta.contactType`, as `updateContactType` does: the contact keeps its identifiers. A new type becomes
+    /// valid.
     #[track_caller]
     pub fn contact_type(self, contact_type: &str) -> Self {
         self.apply(Edit::ContactType(contact_type.to_owned()))

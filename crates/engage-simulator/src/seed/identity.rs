@@ -20,9 +20,9 @@ pub(super) fn phone(index: usize) -> String {
     format!("+4670{:07}", (index * 7919 + 1_000_003) % 10_000_000)
 }
 
-/// A national id, unique by index: mostly personnummer, some samordningsnummer, some HETU.
+/// A national id, unique by index up to 436,800 contacts: mostly personnummer, some samordningsnummer, some HETU.
 pub(super) fn invent(rng: &mut Rng, index: usize) -> Identity {
-    // The date encodes the index, so that no two contacts share a number.
+    // Date and serial encode the index, so that no two contacts share a number.
     let slot = index / 20;
     let day = 1 + slot % 28;
     let month = 1 + slot / 28 % 12;

@@ -170,8 +170,8 @@ pub(super) fn accounts(rng: &mut Rng, now: Timestamp, index: usize) -> Vec<Point
         .collect()
 }
 
-/// Adds one transaction that explains each balance. Uses its own random generator, so that all other data stays the
-/// same.
+/// Makes one transaction for each account, with the amount of its balance. Uses a random generator of its own, so that
+/// the other generated data does not depend on the transactions.
 pub(super) fn transactions(
     accounts: &[PointAccount],
     now: Timestamp,

@@ -61,7 +61,7 @@ impl Simulator {
         id
     }
 
-    /// Moves one contact's e-mail address to another.
+    /// Moves one contact's e-mail address to another contact.
     ///
     /// Both change at the same time. Panics if one of them does not exist.
     #[track_caller]
@@ -124,7 +124,8 @@ impl Simulator {
     /// All current data of a contact.
     ///
     /// An object with `id`, `attributes`, `meta`, `preferences`, `consents`, `warnings`, `audiences`, `vouchers`,
-    /// `promotions` and `pointAccounts`, with v3's keys, including redeemed and expired items.
+    /// `promotions`, `pointAccounts`, `pointTransactions` and `purchases`, with v3's keys, including redeemed and
+    /// expired items.
     pub fn snapshot(&self, id: &str) -> Option<Value> {
         self.full_data(id).map(|full_data| full_data.to_value())
     }

@@ -60,7 +60,8 @@ struct Outgoing {
 }
 
 impl Webhooks {
-    /// Starts the worker on the current runtime; it stops with the last handle.
+    /// Starts the worker on the current runtime; it stops when the last handle is dropped, and the router keeps one
+    /// until the shutdown.
     pub(crate) fn start() -> Self {
         let (queue, outgoing) = mpsc::unbounded_channel();
         let (report, settled) = watch::channel(0);

@@ -23,7 +23,7 @@ impl History {
         version.1.as_ref()
     }
 
-    /// Adds a version; drops those older than both `keep_from` and the retention.
+    /// Adds a version; drops those that were replaced before the earlier of `keep_from` and the start of the retention.
     pub(super) fn push(
         &mut self,
         at: Timestamp,

@@ -1,5 +1,5 @@
 //! The allocations of a response from memory: a fixed number of small ones, and none that grows with the response.
-//! Counts all allocations on one thread of the service and of a caller that allocates nothing itself.
+//! Counts all allocations on the thread that runs both the service and a caller; the caller itself allocates nothing.
 
 #[path = "../benches/shared/peer.rs"]
 mod peer;
@@ -18,7 +18,8 @@ use self::{
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// How often each request is sent, so that an occasional allocation shows as less than one per request.
+/// How often each request is sent: the counts are divided by this number and rounded down, so that an occasional
+/// allocation does not show.
 const TIMES: usize = 200;
 /// How often the measurement is repeated; the least value counts.
 const ROUNDS: usize = 10;
@@ -36,7 +37,7 @@ struct Kind {
 /// response.
 fn kinds(etag: &str) -> [(&'static str, String, &'static str, &'static str); 7] {
     const GZIP: &str = "content-encoding: gzip";
-    // Only this header keeps the request from being answered without hyper.
+    // Because of this header, hyper answers the request instead of the fast path.
     const BY_HYPER: &str = "Cache-Control: max-age=3600\r\n";
     let known = format!("If-None-Match: {etag}\r\n");
     let (short, long) = ("&parts=vouchers", "&parts=promotions");
@@ -155,7 +156,7 @@ fn a_response_from_memory_makes_a_few_small_allocations() {
             short.body
         );
         assert_eq!(long.count, short.count, "{}", long.name);
-        // The parameter's own text is longer.
+        // The query parameter of the long kind is itself longer.
         assert!(long.bytes <= short.bytes + 20, "{}", long.name);
     }
     assert!(long_by_hyper.count <= 24, "{}", long_by_hyper.count);

@@ -19,7 +19,8 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The blocks of a text that begin with lines of this start, by what follows it.
+/// Splits a text into blocks, each from a line that begins with `start` to the next such line, by the rest of that
+/// line.
 fn blocks<'a>(text: &'a str, start: &str) -> BTreeMap<&'a str, Vec<&'a str>> {
     let mut blocks: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut current = None;

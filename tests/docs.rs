@@ -242,7 +242,7 @@ fn api_page_lists_every_error_code_with_its_status() {
     assert_eq!(documented, codes());
 }
 
-/// Whether the sources in a folder define the path as a route, or a route with a parameter in its place.
+/// Whether the sources contain the path as a route, or a route with a parameter in place of the path's last segment.
 fn is_route(sources: &str, path: &str) -> bool {
     let with_parameter = path
         .rsplit_once('/')
@@ -395,7 +395,7 @@ fn source_files(folders: &[&str]) -> Vec<String> {
     found
 }
 
-/// The same in one text.
+/// The texts of all Rust files below the folders, in one text.
 fn sources(folders: &[&str]) -> String {
     source_files(folders).concat()
 }
@@ -553,7 +553,7 @@ fn words(command: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The targets that an option of cargo may name, and how they are looked up.
+/// Whether the target exists that an option of cargo names; `true` for options that name no target.
 fn is_target(option: &str, name: &str) -> bool {
     let is_in = |folder: &str| {
         let folder = root().join(folder);
@@ -580,7 +580,7 @@ fn is_subcommand(name: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// What is wrong with a command that a document shows.
+/// What is wrong with a command that a document shows; `None` if nothing is.
 fn defect(command: &str, routes: &str) -> Option<String> {
     if is_assignment(command) {
         return None;

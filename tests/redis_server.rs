@@ -90,7 +90,7 @@ impl RedisServer {
         self.signal(Signal::STOP);
     }
 
-    /// Lets the process go on after [`RedisServer::freeze`].
+    /// Lets the process continue after [`RedisServer::freeze`].
     pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -100,7 +100,7 @@ impl RedisServer {
         kill_process(id, signal).expect("the process is there");
     }
 
-    /// Ends the process as a crash does.
+    /// Kills the process, as in a crash.
     pub(crate) fn kill(&mut self) {
         self.process.kill().expect("the process is there");
         self.process.wait().expect("it ends");
@@ -155,7 +155,7 @@ impl RedisServer {
         self.command(&["REPLICAOF", "NO", "ONE"]);
     }
 
-    /// A field of the server's information about itself.
+    /// The value of a field of `INFO`.
     pub(crate) fn info(&self, section: &str, field: &str) -> Option<String> {
         let Value::BulkString(text) = self.command(&["INFO", section]) else {
             panic!("INFO returns text");
@@ -175,7 +175,7 @@ impl Drop for RedisServer {
     }
 }
 
-/// A port that no socket has now.
+/// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it is bound").port()

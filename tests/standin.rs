@@ -176,7 +176,7 @@ impl Standin {
         self.release();
     }
 
-    /// Whether a fault that was set has not happened yet, or an operation waits for its release.
+    /// Whether a fault of a next operation has not happened yet, or a slow request waits for its release.
     pub(crate) fn is_disturbed(&self) -> bool {
         let state = self.shared.lock();
         !state.next.is_empty() || !state.held.is_empty()
@@ -234,7 +234,7 @@ impl Standin {
         self.change(|state| state.server.evict(key))
     }
 
-    /// Drops all entries of the current epoch's stream but the newest.
+    /// Drops all entries of the current epoch's stream except this many of the newest.
     pub(crate) fn trim_stream(&self, newest: usize) {
         self.change(|state| state.server.trim(newest));
     }

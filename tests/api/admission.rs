@@ -32,7 +32,7 @@ pub(crate) fn broken() -> Fault {
     Fault::Status(500, json!("An error has occurred."))
 }
 
-/// Makes this many lookups fail in sequence, each by its own identifier: a failed lookup is not repeated at once.
+/// Makes this many lookups fail in sequence, each by its own identifier, because a failed lookup has a back-off.
 pub(crate) async fn fail(app: &TestApp, fault: Fault, times: usize) {
     static FAILED: AtomicUsize = AtomicUsize::new(0);
     app.engage

@@ -1,4 +1,4 @@
-//! Learned aliases that turn out to be wrong: an identifier that moves, that two contacts have, that is purged.
+//! Learned aliases that turn out to be wrong: the identifier moves, a second contact has it, or it is purged.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn moved_email_leaves_the_old_contact_once_the_new_one_is_cached() {
         let app = holding(ALVA).await;
         app.engage.set_overview_lag(lag);
         app.engage.move_email(ALVA.id, DORA.id);
-        // Nothing says so yet.
+        // The cache has not learned of the move yet.
         by(&app, "email", ALVA.email).await.assert_ok().assert_hit();
         invalidate_profile(&app, DORA).await;
         hold(&app, DORA).await;
@@ -53,7 +53,7 @@ async fn moved_email_leaves_the_old_contact_once_the_new_one_is_cached() {
             assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
             app.advance(Duration::from_secs(70));
         }
-        // Both profiles showed it for a moment.
+        // For a moment both cached profiles showed the address.
         assert_eq!(alarms(), index + 1);
     }
 }
@@ -93,7 +93,7 @@ async fn email_of_two_cached_contacts_raises_an_alarm_and_calls_engage() {
         hold(&app, DINA).await;
     }
     assert_eq!((alarms(), conflicts(&app, "email").await), (1, 1));
-    // Their other identifiers are not concerned.
+    // Their other identifiers are not affected.
     by(&app, "mobilePhone", DORA.phone)
         .await
         .assert_ok()
@@ -181,7 +181,7 @@ async fn purge_by_email_ends_a_learned_alias() {
         .assert_ok()
         .assert_hit();
     assert_eq!(app.engage.total_calls(), 0);
-    // For the overview's lag nothing is learned for a purged identifier.
+    // Until the overview's lag has passed, nothing is learned for a purged identifier.
     assert_asked(&app, "email", ALVA.email).await.assert_ok();
 }
 

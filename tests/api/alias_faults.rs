@@ -1,5 +1,5 @@
-//! Identifiers that move while Engage fails or while their contact is deleted: one call finds out, and no call is
-//! repeated needlessly.
+//! Identifiers that move while Engage fails or while their contact is deleted: one call resolves the identifier, and a
+//! failed call is not repeated.
 
 use std::time::Duration;
 

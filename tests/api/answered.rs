@@ -104,7 +104,7 @@ async fn contact_is_a_digest_where_a_customer_was_sent() {
     let known = app.fast_path_total();
     let hit = logged(app.customer(SHOP, &by_email), "hit").await;
     assert_eq!(app.fast_path_total(), known + 1);
-    // Plain hits are answered without hyper, and logged in the same way.
+    // Plain hits are answered by the fast path and logged with the same fields, at debug level.
     for (field, value) in [
         ("contact", json!(digest(ALVA.id))),
         ("cache", json!("hit")),
@@ -167,7 +167,7 @@ async fn access_log_shows_every_request_of_callers_at_info() {
         headers.insert("x-request-id", name("webhook").parse().expect("a value"));
         assert_eq!(app.deliver(headers, body).await.status, 204);
         assert_eq!(event(&name("webhook"))["level"], "INFO");
-        // Probes come every second.
+        // Probes stay at debug level, because they come every second.
         let probe = logged(app.request("/livez"), &name("probe")).await;
         assert_eq!(probe["level"], "DEBUG");
     }

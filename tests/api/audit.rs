@@ -27,7 +27,7 @@ pub(crate) async fn spawn() -> TestApp {
     with_digests(|_| {}).await
 }
 
-/// The same with a changed configuration.
+/// Like `spawn`, with a changed configuration.
 pub(crate) async fn with_digests(change: impl FnOnce(&mut Config)) -> TestApp {
     TestApp::with(|config| {
         config.telemetry.digest_key = Some(DIGEST_KEY.into());
@@ -130,7 +130,7 @@ async fn storefront_view_requests_are_audited_if_configured() {
                 "status": 200, "cache": cache})
         );
     }
-    // The fast path audits nothing.
+    // The fast path writes no audit events, so it is not taken.
     assert_eq!(app.fast_path_total(), 0);
     get(&app, "s-3", TILL, &by_email).await.assert_hit();
     let lookups = json!({"lookups": [{"contactId": BO.id}], "view": "storefront"});

@@ -188,7 +188,7 @@ async fn invalidation_ends_the_back_off() {
         .await
         .expect("there is no shared tier");
     assert_eq!(app.get(&query).await.at("/degraded"), json!([]));
-    // Back-off of an uncached contact, ended by any invalidation of it.
+    // Back-off of an uncached contact, ended by an invalidation of all its parts.
     fail(Endpoint::Overview);
     app.get(&profile_of(BO.id))
         .await
@@ -199,7 +199,7 @@ async fn invalidation_ends_the_back_off() {
         .await
         .expect("there is no shared tier");
     app.get(&profile_of(BO.id)).await.assert_ok();
-    // Back-off of an identifier, ended when identifiers of any contact change.
+    // Back-off of an identifier, ended when the negative entries are dropped.
     let by_email = format!("email={}", CIM.email);
     fail(Endpoint::Overview);
     app.get(&by_email)
@@ -319,7 +319,7 @@ async fn part_unreadable_in_the_overview_costs_one_overview_call() {
             assert_eq!(degraded, part == "audiences", "{part}");
         }
         assert_eq!(app.overview_calls(), 1, "{part}");
-        // The overview is not called either to refresh a part that it does not contain.
+        // After the lifetime of that part, ten requests make no more than four calls.
         app.advance(65 * SECOND);
         app.get(&query).await.assert_ok();
         let calls = app.engage.total_calls();

@@ -1,4 +1,5 @@
-//! `POST /customer/batch`: many look-ups in one request, each answered in a line of its own as soon as it is known.
+//! `POST /customer/batch`: many look-ups in one request, each answered in a line of its own as soon as its outcome is
+//! known.
 
 mod hostile;
 mod limits;
@@ -54,7 +55,7 @@ fn statuses(lines: &[Value]) -> Vec<u64> {
     lines.iter().map(status).collect()
 }
 
-/// The next line of a response under way; `None` at its end.
+/// Reads a response line by line while it is still being sent; `next` returns `None` at its end.
 struct Reader {
     response: Response,
     read: Vec<u8>,

@@ -110,7 +110,7 @@ async fn byte_order_mark_is_skipped() {
     assert_eq!([answers[0].status, answers[1].status], [200, 204]);
     let all = [&b"\xef\xbb\xbf"[..], b"{\"all\":true}"].concat();
     assert_eq!(both(&app, &[json], &all).await[1].status, 204);
-    // Only one, and only at the beginning.
+    // Two marks, an incomplete mark, a mark without JSON and an empty body are refused.
     let twice = [&b"\xef\xbb\xbf"[..], &marked].concat();
     let half = [&b"\xef\xbb"[..], body().as_bytes()].concat();
     for body in [&twice[..], &half, b"\xef\xbb\xbf", b""] {

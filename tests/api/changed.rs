@@ -21,14 +21,14 @@ use crate::harness::{Answer, READER, SHOP, TILL, TestApp, let_requests_arrive};
 const LAG: Duration = Duration::from_secs(600);
 /// A voucher of Alva's.
 const VOUCHER: &str = "8d31c000-2001-4c22-b002-b2d200c00001";
-/// An e-mail address without a contact at first.
+/// An e-mail address that no contact has at first.
 const UNKNOWN: &str = "unknown@example.com";
 
 fn by_email() -> String {
     format!("email={}", ALVA.email)
 }
 
-/// Alva's e-mail address as a body has it.
+/// The body that identifies Alva by e-mail address and contact type.
 fn alvas_email() -> Value {
     json!({"email": ALVA.email, "contactType": "Member"})
 }
@@ -62,7 +62,7 @@ fn assert_taken(answer: &Answer) {
     assert_eq!((answer.status, answer.text()), (204, ""), "{answer:?}");
 }
 
-/// Everything in a response except the date, the request id and its duration.
+/// Everything in a response except the date, the request id, the duration and the client's remaining rate.
 fn comparable(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
     let varies = |name: &str| {
         matches!(
@@ -79,7 +79,7 @@ fn comparable(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
     (answer.status, headers, answer.text().to_owned())
 }
 
-/// The endpoints that are called since the log was reset, in order of name.
+/// The endpoints of the calls since the log was reset, sorted by name.
 fn called(app: &TestApp) -> Vec<String> {
     let log = app.engage.log();
     let mut called: Vec<_> = log
@@ -90,7 +90,7 @@ fn called(app: &TestApp) -> Vec<String> {
     called
 }
 
-/// The number of reports in the metrics.
+/// The number of the client's reports with this outcome in the metrics.
 async fn count(app: &TestApp, client: &str, outcome: &str) -> Option<u64> {
     let metrics = app.operations("/metrics").await;
     let name = format!("engage_bff_changes_total{{client=\"{client}\",outcome=\"{outcome}\"}} ");
@@ -162,7 +162,7 @@ async fn customer_is_reported_by_each_identifier_that_is_cached() {
         app.lookup(body.clone()).await.assert_ok();
         app.engage.contact(ALVA.id).redeem_voucher(VOUCHER);
         assert_taken(&report(&app, body.clone()).await);
-        // The report reaches the customer by any identifier.
+        // After the report, a look-up by any identifier gets the new vouchers.
         for query in [by_email(), format!("contactId={}", ALVA.id)] {
             let vouchers = app.get(&query).await.assert_ok().at("/vouchers");
             assert_eq!(vouchers.as_array().map(Vec::len), Some(1), "{body}");
@@ -219,7 +219,7 @@ async fn overview_in_flight_by_a_reported_address_is_not_used() {
     let waiting = app.spawn_get(&by_email());
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     app.engage.contact(ALVA.id).redeem_voucher(VOUCHER);
-    // No contact is known by the address yet.
+    // The cache does not know the address yet.
     assert_taken(&report(&app, alvas_email()).await);
     assert_eq!(count(&app, "till", "unknown").await, Some(1));
     hold.release();
@@ -245,7 +245,7 @@ async fn negative_entry_of_a_reported_identifier_ends() {
     let id = app.engage.create(json!({"email": UNKNOWN}), "Member");
     let body = json!({"email": UNKNOWN, "contactType": "Member"});
     assert_taken(&report(&app, body).await);
-    // Other identifiers' entries stay: no caller can end many of them.
+    // The negative entries of other identifiers stay: no caller can drop many of them.
     app.get(other).await.assert_problem(404, "ContactNotFound");
     assert_eq!(app.engage.total_calls(), calls);
     // The overview does not know the contact yet, so the entity endpoint is called.

@@ -268,7 +268,7 @@ async fn at_most_two_calls_run_past_the_request_timeout() {
     let_requests_arrive().await;
     app.advance(wait);
     let_requests_arrive().await;
-    // Two calls no longer count; the third blocks the fourth, however old it is.
+    // Two calls are too old to block another; the third blocks the fourth, however old it is.
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 3);
     for caller in callers {
         let answer = caller.await.expect("an answer");

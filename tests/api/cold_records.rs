@@ -1,4 +1,4 @@
-//! Cold records lose their rendered responses. No response shows that.
+//! Cold records lose their rendered responses. Callers get the same responses as before.
 
 use engage_bff::domain::{Part, PartSet};
 use engage_simulator::fixtures::{ALL_CONTACTS, ALVA, BO, CIM, DORA};

@@ -129,7 +129,7 @@ async fn not_modified_repeats_the_etag_of_the_callers_copy() {
         (weak(&plain), "gzip", &plain),
         (format!("\"other\", {plain}"), "gzip", &plain),
         (format!("{gzip}, \"other\""), "identity", &gzip),
-        // If several match, or `*`, the validator of the response that would have been sent.
+        // If several match, or `*`, the 304 has the validator of the response that would have been sent.
         (format!("{plain}, {gzip}"), "gzip", &gzip),
         (format!("{gzip}, {plain}"), "identity", &plain),
         ("*".to_owned(), "gzip", &gzip),

@@ -21,7 +21,7 @@ use crate::{
 const HISTORY: &str = "pointTransactions,redeemedVouchers,purchases";
 const PARTS: &str = "points,promotions,vouchers";
 
-/// Gives Bo an offer of each kind, and everything else that he lacks.
+/// Gives Bo an offer of each kind, a voucher, warnings and a care-of line.
 fn enrich(app: &TestApp) {
     let soon = "2026-11-30T12:00:00Z";
     let kinds = [
@@ -203,7 +203,7 @@ async fn bytes_of_the_fast_path_are_as_documented() {
         let request = format!(
             "GET /customer?{query} HTTP/1.1\r\nHost: bff\r\nX-Api-Key: {SHOP}\r\n{more}\r\n"
         );
-        // The function compares them with the document.
+        // `assert_same_by_both` compares the responses with the document.
         let (response, is_taken) = assert_same_by_both(&app, request.as_bytes()).await;
         assert!(is_taken, "{response}");
     }

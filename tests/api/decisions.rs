@@ -15,7 +15,7 @@ use crate::{
     sensitive::assert_no_sensitive_data,
 };
 
-/// Past every lifetime and its stale-while-revalidate window.
+/// Past every lifetime and its stale-while-revalidate window, except the audiences'.
 const EXPIRED: Duration = Duration::from_secs(90);
 
 fn by_email() -> String {

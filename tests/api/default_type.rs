@@ -1,4 +1,5 @@
-//! A default contact type that Engage does not know: the operators' mistake, and not that of callers who sent no type.
+//! A default contact type that Engage does not know is the operators' mistake, and not that of callers that sent no
+//! type.
 
 use std::time::Duration;
 

@@ -61,7 +61,7 @@ impl Early {
     }
 }
 
-/// Every response of either listener that is sent before the body. `limited` is a client above its rate.
+/// Every response of either listener that is sent before the body. The client `shop` is above its rate.
 fn early() -> Vec<Early> {
     let key = |key: &str| format!("X-Api-Key: {key}\r\n");
     let operator = format!("Authorization: Bearer {TOKEN}\r\n");
@@ -190,7 +190,7 @@ async fn response_to_an_oversize_body_arrives_complete_and_announces_the_close()
     let large = vec![b' '; 1 << 20];
     let chunk = [b"100000\r\n", &large[..], b"\r\n"].concat();
     let mut all = early();
-    // Too long by its `Content-Length` or by its chunks.
+    // Bodies that are too long by their `Content-Length` or by their chunks.
     for key in [TILL, READER] {
         let headers = format!("{JSON}X-Api-Key: {key}\r\n");
         all.push(Early::data(413, "POST /customer/lookup", &headers));
@@ -205,7 +205,7 @@ async fn response_to_an_oversize_body_arrives_complete_and_announces_the_close()
             let mut stream = early.connect(&app).await;
             let head = format!("{}{framing}", early.start);
             stream.write_all(head.as_bytes()).await.expect("sent");
-            // Like many clients, it reads nothing before it has written everything.
+            // Like many clients, the test reads nothing before it has written everything.
             for _ in 0..8 {
                 let sent = stream.write_all(piece).await;
                 sent.unwrap_or_else(|error| panic!("{error}: {head}"));

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::harness::{Answer, TILL, TestApp, logs};
 
-/// Every path of the operations listener with a valid method and body, and an unknown path.
+/// Most operations for probes, metrics and the cache, each with a valid method and body, and an unknown path.
 fn operations() -> Vec<(Method, String, &'static str)> {
     let everything = "{\"all\": true}";
     let alva = "{\"email\": \"alva.testsson@example.com\"}";
@@ -215,7 +215,7 @@ async fn anonymous_cross_site_requests_for_a_customer_are_403() {
     let app = anonymous().await;
     let target = format!("/customer?{}", alva());
     Answer::of(app.request(&target)).await.assert_ok();
-    // Cached now: cache hits are checked too.
+    // The customer is cached now: hits are checked too.
     Answer::of(app.request(&target)).await.assert_hit();
     let calls = app.engage.total_calls();
     for fields in OF_OTHER_SITES {

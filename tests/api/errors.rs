@@ -1,5 +1,5 @@
-//! Requests refused here before they cost an upstream call, and the headers of every answer. `engage_errors` covers
-//! Engage's faults.
+//! Requests that the service refuses before they cost an upstream call, and the headers of every response.
+//! `engage_errors` covers Engage's faults.
 
 use engage_simulator::{
     Endpoint, Fault,
@@ -123,7 +123,7 @@ async fn oversized_and_non_json_bodies_are_refused_unread() {
         "",
     ] {
         let request = app.post(TILL).header("content-type", content_type);
-        // `header` appends, and the harness has already set one.
+        // `header` appends, and the harness has already set a content type.
         let mut request = request.body(body.clone()).build().expect("a request");
         let value = content_type.parse().expect("a header value");
         request.headers_mut().insert("content-type", value);

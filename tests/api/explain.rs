@@ -74,7 +74,7 @@ async fn explanation_lists_source_age_aliases_and_fences_of_a_contact() {
     assert_eq!(answer.at("/name/contact"), digest(ALVA.id));
     assert_eq!(count(&answer, "/contacts"), 1);
     assert_eq!(answer.at("/contacts/0/contact"), digest(ALVA.id));
-    // The full view and the storefront view.
+    // One response for the full view, and one for the storefront view.
     assert_eq!(answer.at("/contacts/0/rendered"), 2);
     for part in ["audiences", "promotions", "vouchers"] {
         let part = answer.at(&format!("/contacts/0/parts/{part}"));

@@ -102,8 +102,9 @@ fn without_made_up_id(line: &str) -> String {
     }
 }
 
-/// Sends the request in pieces and whole, at the same moment. Asserts that the responses are the same and that the fast
-/// path answered either only the second or neither. Returns the response and whether the fast path answered.
+/// Sends the request in pieces, then whole, while the clock stands still. Asserts that the responses are the same and
+/// that the fast path answered either only the second or neither. Returns the response and whether the fast path
+/// answered.
 pub(crate) async fn assert_same_by_both(app: &TestApp, request: &[u8]) -> (String, bool) {
     let before = app.fast_path_total();
     let by_hyper = exchange(app, request, Delivery::InPieces).await;
@@ -141,7 +142,8 @@ async fn generated_requests_get_the_same_response_by_both_paths() {
     for _ in 0..REQUESTS {
         let request = requests.new_tree(&mut runner).expect("a request").current();
         let bytes = request.text.as_bytes();
-        // Fills the cache and starts compression, so that nothing changes between the two that are compared.
+        // The first exchange fills the cache and starts compression, so that nothing changes between the two responses
+        // that are compared.
         exchange(&app, bytes, Delivery::Whole).await;
         let (response, is_taken) = assert_same_by_both(&app, bytes).await;
         let status = &response[9..12];
@@ -161,7 +163,7 @@ async fn every_parameter_takes_the_fast_path_once_cached() {
     let app = TestApp::spawn().await;
     let by_kind = IdentifierKind::ALL.map(|kind| {
         let query = format!("{}={}", kind.as_str(), percent_encoded(value_of(kind)));
-        // National ids are refused in URLs, and a shop may not use `any`.
+        // National ids are refused in URLs, and the client `shop` may not use `any`.
         let is_refused = matches!(
             kind,
             IdentifierKind::SocialSecurityNumber | IdentifierKind::Any
@@ -359,7 +361,7 @@ async fn responses_of_both_paths_are_in_the_same_metrics() {
     let (_, by) = whole.remove(taken.expect("the fast path"));
     assert_eq!(by.to_string(), "1");
     assert!(by_hyper.iter().all(|(name, _)| name != TAKEN));
-    // The request that accompanies the first piece, and its log event.
+    // Leaves out the request that is sent after the first piece, and its log event.
     for increases in [&mut by_hyper, &mut whole] {
         increases.retain(|(name, _)| !name.contains("/livez") && !name.contains("log_events"));
     }
@@ -367,7 +369,7 @@ async fn responses_of_both_paths_are_in_the_same_metrics() {
     assert_eq!(whole, by_hyper);
 }
 
-/// The counters that increased, and by how much.
+/// The series that changed, and by how much, without sums, buckets and process metrics.
 fn increases(before: &str, after: &str) -> Vec<(String, f64)> {
     let read = |text: &str| -> Vec<(String, f64)> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));

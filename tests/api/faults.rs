@@ -21,7 +21,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(2500);
 /// How long a caller waits when a stale record may be served.
 const STALE_IF_SLOW: Duration = Duration::from_millis(300);
-/// Past every lifetime and its stale-while-revalidate window.
+/// Past every lifetime and its stale-while-revalidate window, except the audiences'.
 const EXPIRED: Duration = Duration::from_secs(90);
 
 fn by_email() -> String {
@@ -252,7 +252,7 @@ async fn each_fault_costs_one_call_plus_a_retry_where_useful() {
         app.advance(row.recovers_within);
         app.get_until(&by_email(), |answer| answer.status == 200)
             .await;
-        // A single fault would have been covered by the retry.
+        // A fault of a single call is covered by the retry.
         app.customers
             .purge_everything()
             .await

@@ -295,7 +295,7 @@ async fn cache_status_reports_the_worst_part() {
         .await
         .assert_cache_status("engage-bff; fwd=stale; stored");
 
-    // A stale profile next to missing points, and next to fresh points.
+    // An expired profile next to missing points, then next to points requested fresh.
     let app = TestApp::spawn().await;
     app.fetch_points_separately(ALVA.id).await;
     app.get(&profile()).await.assert_ok();

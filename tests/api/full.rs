@@ -1,4 +1,5 @@
-//! The limit of connections: which one is evicted for a new one, and which requests are answered if none is idle.
+//! The connection limit: which connection is closed for a new one, and which requests are answered if no connection is
+//! idle.
 
 use std::time::Duration;
 

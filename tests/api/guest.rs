@@ -1,4 +1,4 @@
-//! `onUnavailable=guest`: if Engage is unavailable and nothing is cached, a response without a customer.
+//! `onUnavailable=guest`: if Engage is unavailable and nothing is cached, the response contains no customer.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -66,7 +66,7 @@ fn assert_empty(value: &Value, path: &str) {
     }
 }
 
-/// The paths of all members, in lists those of the first item.
+/// The paths of all members; items of lists have none.
 fn paths(value: &Value, path: &str, all: &mut BTreeSet<String>) {
     all.insert(path.to_owned());
     if let Value::Object(members) = value {
@@ -231,7 +231,7 @@ async fn cached_answer_wins_over_a_guest() {
     let stale = app.get(&alva()).await;
     stale.assert_stale_if_error();
     assert_eq!(stale.at("/contactId"), ALVA.id);
-    // Not if the caller accepts neither the cached data nor the failure.
+    // With `stale-if-error=0` the caller accepts no stale data, so it gets a guest.
     assert_guest(&app.get_with(&alva(), "stale-if-error=0").await);
 }
 

@@ -47,7 +47,8 @@ pub(crate) use self::{
     version::{API, COLD_CALLS, OVERVIEW_HAS_POINTS, POINTS_CALLS, not_applicable_in},
 };
 
-/// The key of the client with every scope and every identifier kind; its view is `full`.
+/// The key of the client with every scope of a client (not `customer:read:self`) and every identifier kind; its view is
+/// `full`.
 pub(crate) const TILL: &str = "test-till-key";
 /// The key of a shop's backend: `customer:read` and `customer:fresh`, the default identifiers, view
 /// `storefront`, channel ECOM.
@@ -88,7 +89,7 @@ pub(crate) struct TestApp {
 }
 
 impl TestApp {
-    /// With the built-in defaults, an upstream budget that no test exhausts, and three clients.
+    /// Starts the service with the built-in defaults, an upstream budget that no test exhausts, and three clients.
     pub(crate) async fn spawn() -> Self {
         Self::with(|_| {}).await
     }
@@ -102,7 +103,8 @@ impl TestApp {
         .await
     }
 
-    /// Like `with`, without validation: for properties that must hold even with values that a start refuses.
+    /// Like `with`, without validation: for properties that must hold even with values with which the service would
+    /// refuse to start.
     pub(crate) async fn with_unchecked(change: impl FnOnce(&mut Config)) -> Self {
         let start: Timestamp = START.parse().expect("a time");
         let engage = Simulator::builder()
@@ -415,7 +417,7 @@ fn config() -> Config {
     config
 }
 
-/// Everything this process logged, at every level.
+/// Everything that this process logged, at the levels of the first service's configuration.
 pub(crate) fn logs() -> String {
     let bytes = LOGS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     String::from_utf8(bytes).expect("text")
@@ -438,7 +440,7 @@ impl Write for LogWriter {
     }
 }
 
-/// Once per process; nextest runs each test in its own process, so the log belongs to one test.
+/// Installs the log once per process; nextest runs each test in its own process, so the log belongs to one test.
 fn capture_logs(config: &config::TelemetryConfig) {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| telemetry::install(config, || LogWriter).expect("the log starts"));

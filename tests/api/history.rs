@@ -215,7 +215,7 @@ async fn contact_without_history_has_empty_lists_and_no_summary() {
     let empty = json!({"items": [], "next": null, "truncated": false});
     assert_eq!(answer.assert_ok().at("/pointTransactions"), empty);
     assert_eq!(answer.at("/redeemedVouchers"), empty);
-    // It is known that Engage has computed none.
+    // Engage has computed no summary, and the cache knows that.
     assert_eq!(answer.at("/purchases"), Value::Null);
     assert_eq!(answer.at("/degraded"), json!([]));
     assert_ne!(answer.at("/freshness/purchases"), Value::Null);

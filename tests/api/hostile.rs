@@ -1,5 +1,6 @@
-//! Hostile input: each request gets a clear 4xx or a closed connection, costs no upstream call, is not reflected, and
-//! leaves the service working. Raw bytes, because a client library would correct most of them.
+//! Hostile input: each request gets a 4xx, a closed connection or, if it is harmless, the usual response; it costs no
+//! upstream call, is not reflected, and leaves the service working. Raw bytes, because a client library would correct
+//! most of them.
 
 mod bodies;
 mod credentials;
@@ -49,7 +50,7 @@ enum Expected {
     Refused,
     /// One answer: the customer, 304 or a 4xx.
     Harmless,
-    /// One 4xx or none, and a closed connection.
+    /// One 4xx response or no response, and a closed connection.
     Closed,
 }
 
@@ -176,7 +177,8 @@ async fn survives(app: &TestApp, rows: &[Row]) {
     }
 }
 
-/// Like `survives`, concurrently: for rows that may end in a closed connection only.
+/// Like `survives`, but concurrently, and the service is checked only before and after all rows: for rows that may run
+/// into a time-out.
 async fn survives_together(app: &TestApp, rows: &[Row]) {
     assert!(is_healthy(app).await, "the customer is cached from now on");
     let calls = app.engage.total_calls();

@@ -116,7 +116,7 @@ async fn six_identifiers_of_one_contact_share_one_record() {
         assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id, "{lookup}");
     }
     assert_eq!(app.customers.counts().records, 1);
-    // A contact id is not an alias. Points belong to the record, so they were fetched once.
+    // A contact id is not an alias; the other five identifiers are.
     assert_eq!(app.customers.counts().aliases, 5);
     let calls = app.engage.total_calls();
     for lookup in lookups {

@@ -158,7 +158,7 @@ impl Issuer {
         jsonwebtoken::encode(&header, claims, &self.key).expect("a token")
     }
 
-    /// A token for an algorithm confusion attack: signed by HMAC with the public key.
+    /// A token for an algorithm confusion attack: signed by HMAC with the text of the published key set as the secret.
     pub(crate) fn sign_with_public_key_as_secret(&self, claims: &Value) -> String {
         let mut header = Header::new(Algorithm::HS256);
         header.kid = Some(self.id.clone());

@@ -36,14 +36,14 @@ pub(crate) async fn with_unique(kinds: &[IdentifierKind]) -> TestApp {
     .await
 }
 
-/// The same, with a contact that was found by its id.
+/// A service in which all kinds are unique, with this contact cached by its id.
 pub(crate) async fn holding(contact: FixtureContact) -> TestApp {
     let app = with_unique(&KINDS).await;
     hold(&app, contact).await;
     app
 }
 
-/// Makes sure that the contact is cached, by its id alone.
+/// Caches the contact by its id alone, and resets the log of calls.
 pub(crate) async fn hold(app: &TestApp, contact: FixtureContact) {
     let by_id = json!({"contactId": contact.id, "parts": []});
     app.lookup(by_id).await.assert_ok();
@@ -121,7 +121,7 @@ async fn identifiers_of_kinds_that_are_not_listed_cost_a_call() {
             let calls = usize::from(kind != unique.as_str());
             assert_eq!(app.engage.total_calls(), calls, "{kind}");
         }
-        // It is not known how Engage reads such a value.
+        // Only Engage knows of which kind such a value is.
         assert_asked(&app, "any", ALVA.email).await.assert_ok();
     }
 }
@@ -274,10 +274,10 @@ async fn refreshed_profile_renews_its_learned_aliases() {
         by(&app, "email", ALVA.email).await.assert_ok().assert_hit();
         assert_eq!(app.engage.total_calls(), 0);
     }
-    // Not beyond the stale windows of the profile.
+    // A learned alias is not used beyond the stale windows of its profile.
     app.advance(Duration::from_secs(95));
     assert_asked(&app, "email", ALVA.email).await.assert_ok();
-    // A stale profile starts a refresh, as usual.
+    // A hit on a stale profile starts a refresh, as usual.
     app.advance(Duration::from_secs(65));
     app.engage.reset_log();
     let stale = by(&app, "mobilePhone", ALVA.phone).await;

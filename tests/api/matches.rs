@@ -1,4 +1,4 @@
-//! Several contacts share an identifier: clients with `customer:read:full` see which ones, by id and type.
+//! If several contacts share an identifier, clients with `customer:read:full` see the id and the type of each.
 
 use std::time::Duration;
 

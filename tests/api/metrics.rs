@@ -1,4 +1,4 @@
-//! The metrics of responses: each part, each client, and the duration of problems.
+//! Metrics of parts, clients, problems, the call queue, alarms, invalidations and compression.
 
 use std::time::Duration;
 

@@ -72,7 +72,8 @@ async fn refused_shopper_learns_whether_token_or_key_lacks_the_scope() {
         let answer = Answer::of(request.header("authorization", token(scopes))).await;
         assert_lacks(&answer, missing, BEARER, Some(missing));
     }
-    // The full view is only for keys, and the reader's key has no scope for fresh data.
+    // The full view is only for requests with a key and without a token, and the reader's key has no scope for fresh
+    // data.
     for (key, query, missing) in [
         (TILL, "?view=full", "customer:read:full"),
         (READER, "?fresh=points", "customer:fresh"),

@@ -89,7 +89,7 @@ async fn run(plan: &Plan) -> (Counts, usize) {
     let app = service().await;
     let mut people = People::create(&app.engage);
     let mut truth = Truth::new(people.state(), WINDOW, LAG);
-    // The overview's data from before the first move.
+    // After this time the overview shows the contacts as they were before the first move.
     app.advance(LAG);
     truth.advance(LAG);
     let (mut counts, mut calls) = (Counts::default(), 0);
@@ -121,7 +121,7 @@ async fn run(plan: &Plan) -> (Counts, usize) {
         calls += app.engage.total_calls();
         app.engage.reset_log();
     }
-    // Most were answered, and most of them from memory.
+    // Most look-ups were answered, and most of them cost no call.
     assert!(counts.answered > plan.lookups / 2, "{counts:?}");
     assert!(calls < plan.lookups / 4, "{calls} calls, {counts:?}");
     assert!(counts.moves > plan.lookups / 500, "{counts:?}");
@@ -135,7 +135,7 @@ async fn service() -> TestApp {
         config.engage.custom_key = Some(CustomKeyField::MemberNumber);
         config.telemetry.digest_key = Some(people::DIGEST_KEY.into());
         "warn".clone_into(&mut config.telemetry.log);
-        // Stale data is not older than data without faults, so one window applies to all.
+        // Data served during a fault is not older than other stale data, so one window applies to both.
         config.engage.overview_lag = LAG;
         config.cache.stale_if_error = config.cache.stale_while_revalidate;
         config.server.request_timeout = Duration::from_secs(60);
@@ -224,7 +224,7 @@ async fn disturb(app: &TestApp, people: &mut People, truth: &mut Truth, counts: 
     }
 }
 
-/// The webhook `contact.updated`.
+/// Has the effect of the webhook `contact.updated`.
 async fn invalidate(app: &TestApp, truth: &mut Truth, id: ContactId, person: usize) {
     let invalidated = app.customers.invalidate(id, Part::Profile.into()).await;
     invalidated.expect("there is no shared tier");

@@ -1,4 +1,4 @@
-//! The names of points: read from Engage's point definitions in the background, and never needed.
+//! The names of points: they are read from Engage's point definitions in the background, and no response needs them.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ fn names(answer: &Answer) -> Value {
     accounts.map(|account| account["name"].clone()).collect()
 }
 
-/// The age of the list. The metrics contain the time at which it was read, or 0.
+/// The age of the list of definitions; `None` before it was read. The metrics contain the time at which it was read, or
+/// 0.
 async fn age(app: &TestApp) -> Option<f64> {
     let metrics = app.operations("/metrics").await;
     let name = "engage_bff_engage_point_definitions_read_timestamp_seconds ";
@@ -333,7 +334,7 @@ async fn definitions_wait_for_other_calls_and_are_read_one_at_a_time() {
     app.engage
         .wait_for_calls(Endpoint::PointDefinitions, 2)
         .await;
-    // However long it takes, no second call starts.
+    // After eight seconds no second call has started.
     app.advance(Duration::from_secs(8));
     let_requests_arrive().await;
     assert_eq!(app.definition_calls(), 2);

@@ -54,7 +54,7 @@ async fn malformed_identifier_refused_by_engage_is_cached() {
         "InvalidContactId",
         "InvalidSearchQuery",
     ] {
-        // With a contact type given by the caller, because a refused default is the operator's fault.
+        // The caller sends a contact type, because a refused default type is the operator's mistake.
         let query = format!("email={code}@example.com&contactType=Member");
         let refusal = Fault::Status(400, json!({"errorCode": code, "message": "no"}));
         app.engage.fault_times(Endpoint::Overview, refusal, 1);

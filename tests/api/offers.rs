@@ -1,5 +1,5 @@
-//! Vouchers and promotions: filtered by channel, without used and expired items, and with what expires soon, at the
-//! moment of the answer.
+//! Vouchers and promotions at the moment of the response: promotions are filtered by channel, used and expired items
+//! are left out, and items that expire soon are listed.
 
 use std::time::Duration;
 
@@ -313,7 +313,7 @@ async fn expiring_soon_is_null_where_a_part_is_not_requested_or_missing() {
         assert_eq!(missing.as_array().map(Vec::len), Some(1), "{endpoint:?}");
         assert_eq!(answer.at("/expiringSoon"), Value::Null, "{endpoint:?}");
     }
-    // Something unreadable leaves the rest.
+    // An unreadable voucher leaves the readable ones in `expiringSoon`.
     let app = TestApp::spawn().await;
     app.engage
         .contact(BO.id)

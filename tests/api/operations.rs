@@ -1,4 +1,4 @@
-//! The operations listener: detailed probes, metrics, and nothing else without the token.
+//! The operations listener: detailed probes, metrics, and the token, which everything else except the pages needs.
 
 use std::time::Duration;
 
@@ -157,7 +157,7 @@ async fn data_and_operations_listeners_do_not_serve_each_others_routes() {
     let app = TestApp::spawn().await;
     let target = format!("/customer?contactId={}", ALVA.id);
     let request = app.operations_request(&target).header("x-api-key", TILL);
-    // Sent without the usual check against the document of the data listener.
+    // Sent without the usual check against an OpenAPI document.
     let response = request.send().await.expect("an answer");
     assert_eq!(response.status(), 404);
     let text = response.text().await.expect("a problem");

@@ -215,7 +215,8 @@ async fn nothing_stands_in_for_engage_while_the_cache_is_disabled() {
     let first = app.spawn_get(&query);
     app.engage.wait_for_calls(Endpoint::Overview, 1).await;
     app.advance(Duration::from_secs(2));
-    // It shares the call in flight, whose result is older than it accepts; then its own call fails.
+    // The second request shares the call in flight, whose result is older than `max-age` allows; then its own call
+    // fails.
     let second = app
         .customer(TILL, &query)
         .header("cache-control", "max-age=1");

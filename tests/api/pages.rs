@@ -13,7 +13,7 @@ use crate::{
     harness::{API, Answer, TestApp, logs},
 };
 
-/// The number of pages read of one list.
+/// The most pages that are read of one list.
 const PAGES: usize = 10;
 
 fn fresh(part: &str) -> String {
@@ -37,7 +37,7 @@ fn answers(app: &TestApp, endpoint: Endpoint, bodies: &[Value]) {
     }
 }
 
-/// With the overview cached, so that the next calls are for the part only.
+/// A service with the overview cached, so that the next calls are for the part only.
 async fn app() -> TestApp {
     let app = TestApp::spawn().await;
     app.get(&format!("contactId={}&parts=none", BO.id))

@@ -352,7 +352,7 @@ async fn view_channel_and_expiring_within_accept_only_documented_values() {
             .await
             .assert_ok();
     }
-    // Alva's items: a promotion in 8 days, points and a voucher in 38, another voucher in 53.
+    // Alva's items: a promotion expires in 8 days; a promotion, a voucher and points in 38; another voucher in 53.
     for (window, soon) in [("7d", 0), ("9d", 1), ("60d", 5)] {
         let answer = app
             .get(&format!("contactId={id}&expiringWithin={window}"))
@@ -410,7 +410,8 @@ async fn national_id_is_refused_in_a_url_and_accepted_in_a_body() {
 #[tokio::test]
 async fn value_resembling_a_national_id_is_accepted_in_a_url() {
     let app = TestApp::spawn().await;
-    // 07 and eight digits, a wrong check digit, no date, a member number.
+    // The values are 07 and eight digits, a number with a wrong check digit, one that contains no date, and a member
+    // number.
     for value in [
         "0701740605",
         "0701010001",

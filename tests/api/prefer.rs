@@ -1,5 +1,5 @@
-//! `prefer`: the only contact with an identifier, whatever its type; if there are several, the only one of the
-//! preferred type.
+//! With `prefer` a look-up finds the only contact with the identifier, whatever its type; if there are several, the
+//! only one of the preferred type.
 
 mod doubt;
 
@@ -25,7 +25,7 @@ const MEMBER: &str = "email=shared@example.com&prefer=Member";
 const CONTACT: &str = "email=shared@example.com&prefer=Contact";
 const EXPIRED: Duration = Duration::from_secs(90);
 
-/// A service where Dora is a member and Dina, with the same e-mail address, is a contact.
+/// A service where Dora is of type `Member` and Dina, with the same e-mail address, of type `Contact`.
 async fn spawn() -> TestApp {
     let app = TestApp::spawn().await;
     app.engage.contact(DINA.id).contact_type("Contact");
@@ -103,7 +103,7 @@ async fn choice_is_a_hit_the_second_time() {
     let app = spawn().await;
     let first = app.get(MEMBER).await;
     first.assert_cache_status("engage-bff; fwd=miss; stored");
-    // The resolution, two profiles, and the rest of Dora.
+    // The resolution, two profiles, Dora's overview, and in v3 her points.
     let calls = 4 + POINTS_CALLS;
     assert_eq!(app.engage.total_calls(), calls);
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
@@ -247,7 +247,7 @@ async fn fresh_profile_resolves_and_chooses_anew() {
     let fresh = app.get(&format!("{MEMBER}&fresh=profile")).await;
     assert_found(&fresh, DINA.id);
     fresh.assert_cache_status("engage-bff; fwd=request; stored");
-    // Requests that are not fresh still use the learned result.
+    // Requests without `fresh` use the result of the fresh request.
     assert_found(&app.get(MEMBER).await, DINA.id);
     app.engage.contact(DORA.id).email("dora@example.com");
     let alone = app.get(&format!("{CONTACT}&fresh=profile")).await;

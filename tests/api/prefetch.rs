@@ -315,7 +315,7 @@ async fn request_for_a_queued_prefetch_raises_its_priority() {
         sent.push(app.spawn_get_as(TILL, &of(id)));
         queued(&app, waiting + 2).await;
     }
-    // Without this one the prefetch would be last.
+    // Without this request the prefetch would be last.
     let joined = app.spawn_get_as(READER, &of(&ids[1]));
     let_requests_arrive().await;
     for calls in 2..=3 {

@@ -15,7 +15,7 @@ use crate::{
 const LAG: Duration = Duration::from_secs(600);
 const NEW_PROMOTION: &str = "7c20b000-1009-4b11-a001-b2d100b00009";
 
-/// Every lookup that finds Alva.
+/// Lookups that find Alva, by every kind of identifier.
 fn lookups() -> [Value; 7] {
     [
         json!({"contactId": ALVA.id}),

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, COLD_CALLS, POINTS_CALLS, TestApp, id};
 
 const LAG: Duration = Duration::from_secs(600);
-/// Past every lifetime and its stale-while-revalidate window.
+/// Past every lifetime and its stale-while-revalidate window, except the audiences'.
 const EXPIRED: Duration = Duration::from_secs(90);
 const NEW_VOUCHER: &str = "8d31c000-2009-4c22-b002-b2d200c00009";
 const NEW_PROMOTION: &str = "7c20b000-1009-4b11-a001-b2d100b00009";
 
-/// A part that can change: how, how it shows, and its endpoint.
+/// A part, its endpoint, a change of it, and whether a response shows the change.
 struct Case {
     part: Part,
     parts: &'static str,
@@ -71,7 +71,7 @@ fn lists(list: &Value, id: &str) -> bool {
     list.iter().any(|item| item["id"] == id)
 }
 
-/// Lifetimes expire repeatedly while the overview lags behind the change.
+/// Asserts that the change stays visible while lifetimes expire repeatedly and the overview lags behind the change.
 async fn assert_stays_new(app: &TestApp, query: &str, case: &Case) {
     for round in 0..6 {
         app.advance(EXPIRED);
@@ -89,7 +89,7 @@ async fn assert_stays_new(app: &TestApp, query: &str, case: &Case) {
     }
 }
 
-/// No requests for as long as the overview lags: then the overview refills the part again.
+/// Asserts that the overview refills the part again after its lag has passed without a request.
 async fn assert_overview_refills(app: &TestApp, query: &str, case: &Case) {
     app.advance(LAG);
     app.engage.reset_log();
@@ -283,7 +283,7 @@ async fn parts_none_costs_one_call_with_null_parts_not_degraded() {
     assert_eq!(answer.at("/expiringSoon"), Value::Null);
     assert_eq!(answer.at("/profile/firstName"), "Alva");
     assert_eq!(answer.at("/audiences/0/name"), "Svenska medlemmar");
-    // The overview brought vouchers and promotions along.
+    // The overview also contained vouchers and promotions.
     let vouchers = format!("email={}&parts=vouchers,promotions", ALVA.email);
     app.get(&vouchers).await.assert_ok().assert_hit();
     assert_eq!(app.engage.total_calls(), 1);
@@ -399,7 +399,7 @@ async fn entity_call_with_a_change_fences_the_overview_for_its_lag() {
         .expect("there is no shared tier");
     let vouchers = cases().into_iter().find(|case| case.part == Part::Vouchers);
     let case = vouchers.expect("vouchers");
-    // Late in the lag period the part changes without a webhook: the next entity call finds out.
+    // Late in the lag period the part changes without a webhook: the next entity call shows the change.
     for _ in 0..5 {
         app.advance(EXPIRED);
         app.get(&query).await.assert_ok();

@@ -82,7 +82,7 @@ async fn removed_client_is_refused_by_the_fast_path_of_a_kept_connection() {
     let app = TestApp::spawn().await;
     app.get_as(READER, &by_id()).await.assert_ok();
     let before = app.fast_path_total();
-    // The client of the tests keeps its connection.
+    // The tests' HTTP client keeps its connection.
     app.get_as(READER, &by_id()).await.assert_ok();
     assert_eq!(app.fast_path_total(), before + 1);
     app.reload(|config| config.auth.clients.retain(|client| client.id != "reader"))

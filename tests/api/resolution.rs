@@ -1,4 +1,5 @@
-//! A fresh profile resolves the identifier again, whatever is cached, and belongs to the contact it now leads to (P1).
+//! A request for a fresh profile resolves the identifier again, whatever is cached, and gets the contact that now has
+//! the identifier (P1).
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, TILL, TestApp, logs, wait_until};
 
 const OPERATOR: &str = "an-operators-token";
-/// By then the limit for events of unidentified callers allows its whole burst again.
+/// After this time the log limit for unidentified callers allows its whole burst again.
 const REFILL: Duration = Duration::from_secs(60);
 const METHODS: [Method; 8] = [
     Method::GET,
@@ -24,7 +24,7 @@ const METHODS: [Method; 8] = [
     Method::TRACE,
 ];
 
-/// Each path with its `Allow`: a copy of the table, so that a change of either fails.
+/// Each path with its `Allow`: a copy of the table, so that a test fails if only one of them is changed.
 const PATHS: [(ListenerKind, &str, &str); 26] = [
     (ListenerKind::Data, "/customer", "GET, HEAD"),
     (ListenerKind::Data, "/customer/batch", "POST"),

@@ -4,7 +4,7 @@ use engage_simulator::fixtures::ALL_CONTACTS;
 
 use crate::harness::{READER, SHOP, TILL};
 
-/// Personal values of every contact in the simulator, and secrets, in lower case.
+/// Personal values of the fixture contacts, and secrets, in lower case.
 fn sensitive_values() -> Vec<String> {
     let mut values: Vec<String> = ALL_CONTACTS
         .iter()
@@ -30,7 +30,7 @@ fn sensitive_values() -> Vec<String> {
     values.iter().map(|value| value.to_lowercase()).collect()
 }
 
-/// Fails if the text contains one of them.
+/// Fails if the text contains a sensitive value.
 #[track_caller]
 pub(crate) fn assert_no_sensitive_data(what: &str, text: &str) {
     let text = text.to_lowercase();

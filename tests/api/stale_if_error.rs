@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::{TestApp, let_requests_arrive, wait_until};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Past every lifetime and its stale-while-revalidate window.
+/// Past every lifetime and its stale-while-revalidate window, except the audiences'.
 const EXPIRED: Duration = Duration::from_secs(90);
 
 fn by_email() -> String {
@@ -136,7 +136,7 @@ async fn each_part_has_its_own_stale_window() {
     let query = format!("contactId={}", ALVA.id);
     app.get(&query).await.assert_ok();
     app.engage.fault(Endpoint::All, busy());
-    // Points end at most 3630 s after their fetch, the other parts at least 3654 s after it.
+    // Points are served for at most 3630 s after their fetch, the other parts for at least 3654 s.
     app.advance(3640 * SECOND);
     let answer = app.get(&query).await;
     answer.assert_stale_if_error();

@@ -1,5 +1,5 @@
-//! `cache.stale_if_slow`: if everything requested is cached within its stale windows, no request waits longer than that
-//! for a refresh.
+//! If everything requested is cached within its stale windows, no request waits for a refresh longer than
+//! `cache.stale_if_slow`.
 
 use std::time::Duration;
 

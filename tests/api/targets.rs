@@ -286,7 +286,7 @@ async fn configured_origin_may_read_framing_refusals() {
                 usize::from(is_allowed)
             );
         }
-        // A regular response has the field once as well.
+        // A regular response has the field as often: once if the origin is allowed.
         let ask = app.request("/customer/me").header("origin", origin);
         let answer = ask.header(AUTHORIZATION, format!("Bearer {token}"));
         let answer = crate::harness::Answer::of(answer).await;

@@ -121,7 +121,7 @@ async fn invalid_certificate_gets_no_request_and_raises_an_alarm() {
         let cold = &app.engage.contact_ids()[20];
         let answer = app.get(&of(cold)).await;
         answer.assert_problem(502, "UpstreamFailed");
-        // There was retry credit for both calls.
+        // Neither call was retried, although there was credit for both.
         assert_eq!(proxy.connections() - connections, 2, "{what}");
         assert_eq!(app.engage.total_calls(), calls, "{what}");
         let logs = logs();

@@ -42,7 +42,7 @@ async fn oversized_overview_is_replaced_by_entity_endpoints() {
             "{query}"
         );
         assert_eq!(answer.at("/audiences"), Value::Null);
-        // In v2 the overview contains one balance only, the endpoint every account.
+        // In v2 the overview contains one balance only, and the endpoint returns every account.
         for part in ["/profile", "/vouchers", "/promotions", "/points/balance"] {
             assert_eq!(answer.at(part), whole.at(part), "{query} {part}");
         }

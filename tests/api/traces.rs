@@ -14,7 +14,7 @@ use engage_bff::config::Config;
 use self::collector::Collector;
 use crate::harness::TestApp;
 
-/// A sampled trace of a caller.
+/// The id of a caller's trace.
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 

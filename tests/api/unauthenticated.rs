@@ -101,7 +101,7 @@ fn with_method(request: RequestBuilder, method: Method) -> reqwest::Request {
     request
 }
 
-/// Every kind of request from a caller without a valid credential, with one request id.
+/// Sends every kind of request without a valid credential, all with this request id.
 async fn send_all_kinds(app: &TestApp, id: &'static str) {
     let named = |request: RequestBuilder| request.header("x-request-id", id);
     for request in [
@@ -138,7 +138,7 @@ async fn send_all_kinds(app: &TestApp, id: &'static str) {
     rest(&mut stream).await;
 }
 
-/// Every kind of logged request from callers with a valid credential.
+/// Sends every kind of logged request with a valid credential. Returns their number.
 async fn send_as_clients(app: &TestApp, token: &str, id: &'static str) -> usize {
     let named = |request: RequestBuilder| request.header("x-request-id", id);
     let mut sent = 0;

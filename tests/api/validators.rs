@@ -217,7 +217,8 @@ async fn answer_is_compressed_only_if_accepted() {
         let answer = get_with(&app, &alva(), &[("accept-encoding", "gzip")]).await;
         answer.headers.contains_key("content-encoding")
     };
-    // Compressed in the background after the first request that accepts it; no request waits for it.
+    // The response is compressed in the background after the first request that accepts gzip; no request waits for
+    // that.
     assert!(!is_compressed().await);
     while !is_compressed().await {}
     for accepted in [

@@ -23,7 +23,7 @@ use crate::harness::{Answer, OVERVIEW_HAS_POINTS, START, TestApp};
 
 const LAG: Duration = Duration::from_secs(600);
 const KEY: &str = "0123456789abcdef0123456789abcdef";
-/// An e-mail address without a contact at first.
+/// A query by an e-mail address that no contact has at first.
 const UNKNOWN: &str = "email=unknown@example.com";
 
 fn by_email() -> String {
@@ -160,7 +160,7 @@ async fn contact_events_drop_negative_entries() {
         app.get(UNKNOWN)
             .await
             .assert_problem(404, "ContactNotFound");
-        // Any contact: Engage sends only the id of a new contact.
+        // The contact of the event does not matter: of a new contact Engage sends only the id.
         let contact = if event == "contact.created" {
             &id
         } else {

@@ -254,7 +254,7 @@ async fn oversized_body_is_refused_before_it_is_read() {
         assert!(text.starts_with("HTTP/1.1 413 "), "{text}");
         assert_eq!(answers(&text), 1);
     }
-    // Without a credential the body is not requested.
+    // Without a credential the response does not wait for the body.
     let unauthenticated =
         "POST /customer/lookup HTTP/1.1\r\nHost: bff\r\nContent-Length: 100\r\n\r\n";
     let text = exchange(&app, unauthenticated.as_bytes()).await;

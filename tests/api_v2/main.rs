@@ -1,4 +1,5 @@
-//! The end-to-end tests again with Engage's API v2: the harness takes the version from the target it is compiled for.
+//! Runs the end-to-end tests of `tests/api` with Engage's API v2: the harness derives the version from the name of the
+//! test target.
 
 #[path = "../api/main.rs"]
 mod api;

@@ -26,7 +26,7 @@ fn overview(points: &str) -> Fault {
     ))
 }
 
-/// The balance exactly as the answer writes it.
+/// The balance, exactly as it is written in the response.
 #[track_caller]
 fn balance(answer: &Answer) -> String {
     let text = answer.assert_ok().text();

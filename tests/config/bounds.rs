@@ -1,4 +1,4 @@
-//! Every number, size and duration has bounds, and every value within them starts.
+//! Every number, size and duration has bounds, and the service starts with every accepted value that these tests try.
 
 use engage_bff::{
     app::App,
@@ -99,14 +99,14 @@ async fn start(mut config: Config) -> Result<(), String> {
     config.operations.listen = config.server.listen;
     let built = App::build(&config, Clock::system()).await;
     let app = built.map_err(|error| format!("{error:#}"))?;
-    // The probe uses all durations in arithmetic.
+    // Serving a connection uses durations in arithmetic, which must not overflow.
     let (stream, far) = tokio::io::duplex(1024);
     drop(far);
     app.serve_peer(stream).await;
     Ok(())
 }
 
-/// Values at and beyond the bounds of a key.
+/// Values within, at and beyond the bounds of the keys for which `quantities` gives the value `huge`.
 fn extremes(huge: &str) -> Vec<&'static str> {
     if huge.ends_with("TiB") {
         vec![

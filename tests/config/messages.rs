@@ -1,4 +1,4 @@
-//! What operators read of frequent mistakes: what is wrong, where, and what to do.
+//! The messages about frequent mistakes: they say what is wrong, where, and what to do.
 
 use engage_bff::config::Mistake;
 

@@ -19,7 +19,8 @@ fn minimal() -> String {
     format!("{MINIMAL}[telemetry]\ndigest_key = \"the same at every replica\"\n")
 }
 
-/// The only mistake under these variables begins like this.
+/// Asserts that these variables cause exactly one mistake, whose message begins with `expected` and shows none of the
+/// values, except paths.
 #[track_caller]
 fn refused(pairs: &[(&str, &str)], expected: &str) {
     let error = refusal(&minimal(), pairs);
@@ -249,7 +250,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
 }
 
-/// A certificate of its own, and its private key.
+/// A self-signed certificate and its private key.
 fn certificate() -> (NamedTempFile, NamedTempFile) {
     let key = KeyPair::generate().expect("a key");
     let params = CertificateParams::new(["engage-bff".to_owned()]).expect("a name");

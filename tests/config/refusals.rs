@@ -183,7 +183,7 @@ fn invalid_values_are_refused_with_their_key() {
     }
 }
 
-/// A value from the environment is refused with its key and a remedy.
+/// Asserts that this value of a variable is refused, with its key and a remedy.
 #[track_caller]
 fn assert_refused(name: &str, value: &str) {
     let key = name.to_lowercase().replace("__", ".");

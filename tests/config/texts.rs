@@ -1,4 +1,4 @@
-//! The rules for texts of every layer: empty, quoted and padded ones are refused, and placeholders.
+//! The rules for texts of every layer: empty, quoted and padded texts and placeholders are refused.
 
 use crate::{MINIMAL, load, path, refusal, refusals::changed, temp_file};
 

@@ -9,7 +9,7 @@ use super::document;
 
 /// The documents with examples.
 const PAGES: [&str; 2] = ["docs/INTEGRATING.md", "clients/typescript/README.md"];
-/// The codes of the client's own, in `clients/typescript/src/failure.ts`.
+/// The client's own codes, in `clients/typescript/src/failure.ts`.
 const OF_CLIENT: [&str; 6] = [
     "TokenFailed",
     "DeadlineExceeded",
@@ -48,7 +48,7 @@ fn members(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The names of an operation's parameters in the query.
+/// The names of the query parameters of the path's `GET` operation.
 fn parameters(openapi: &Value, path: &str) -> BTreeSet<String> {
     let of_path = openapi["paths"].get(path).and_then(|path| path.get("get"));
     let parameters = of_path.and_then(|get| get["parameters"].as_array());
@@ -70,7 +70,8 @@ fn targets(text: &str) -> Vec<(String, Vec<String>)> {
             .chars()
             .take_while(|c| is_of_target(*c))
             .collect();
-        // A port, a host or a blank comes before a path; the name of a file looks different.
+        // A path follows a port, a host or a character that is neither a letter nor a digit; other occurrences are
+        // names of files.
         if !is_start
             && !text[..at].ends_with(|letter: char| letter.is_ascii_digit())
             && !text[..at].ends_with("com")

@@ -15,7 +15,7 @@ use super::{document, documents, read, root, source_files};
 
 const PAGE: &str = "docs/OPERATIONS.md";
 const HEAD: &str = "| metric | kind | meaning |\n| --- | --- | --- |\n";
-/// If this variable is set, the table is written again.
+/// If this variable is set, the test rewrites the table instead of comparing it.
 const WRITE: &str = "WRITE_METRICS_TABLE";
 
 /// Labels that Prometheus or a query adds.

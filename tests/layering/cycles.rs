@@ -35,7 +35,7 @@ pub(crate) fn faults(tree: &Tree) -> Vec<String> {
     cycles.collect()
 }
 
-/// The shortest cycle through a child, beginning with the first of its names.
+/// The shortest cycle through a child, beginning with the alphabetically first of its modules.
 fn shortest_cycle<'a>(start: &'a str, siblings: &Siblings<'a>) -> Option<Vec<&'a str>> {
     let mut before: BTreeMap<&str, &str> = BTreeMap::new();
     let mut queue = VecDeque::from([start]);

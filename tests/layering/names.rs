@@ -1,10 +1,11 @@
-//! No two public types share a name, so that a reader who searches for a name finds the right type.
+//! No two public types share a name, except error types of different modules, so that a reader who searches for a name
+//! finds the right type.
 
 use std::{collections::BTreeMap, path::Path};
 
 use crate::tree::files_under;
 
-/// Each of these modules has an error type of this name.
+/// The names that types may share: several modules have an error type `Error`.
 const SHARED: [&str; 1] = ["Error"];
 
 /// The public type that a line declares, if any.
@@ -18,7 +19,7 @@ fn declared(line: &str) -> Option<&str> {
         .next()
 }
 
-/// The names of more than one public type, each with the files.
+/// The names that more than one public type has, each with the files of those types.
 fn shared_names<'a>(files: &'a [(String, String)]) -> Vec<String> {
     let mut places: BTreeMap<&'a str, Vec<&'a str>> = BTreeMap::new();
     for (path, text) in files {

@@ -14,7 +14,7 @@ pub(crate) type Segments = Vec<String>;
 /// A module of a file: the file itself, or an inline module.
 #[derive(Debug, Default)]
 pub(crate) struct Source {
-    /// The names of the inline modules around it, within the file.
+    /// The path of an inline module within the file, its own name last; empty for the file itself.
     pub(crate) within: Segments,
     /// The `use` declarations: each name with its path.
     pub(crate) uses: Vec<(String, Segments)>,

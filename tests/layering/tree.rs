@@ -45,7 +45,7 @@ impl fmt::Display for Module {
     }
 }
 
-/// An import of one module from another.
+/// The module `from` imports something from the module `to`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Import {
     pub(crate) from: Module,

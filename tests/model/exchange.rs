@@ -134,7 +134,8 @@ impl Wire {
         call.state = State::Answered;
         call.answered = Some(mark);
         let answer = call.answer.take().expect("a call is answered once");
-        // A dropped call does not receive it; the call's state shows that.
+        // Sending fails only if the call has ended without a response; such a call is not pending, and only pending
+        // calls get here.
         let _ = answer.send(response.answer.clone());
     }
 

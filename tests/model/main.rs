@@ -1,5 +1,5 @@
-//! The promises P1-P7 of `README.md`, checked on the real service: random events in random order; after each, every
-//! response is compared with a model of the allowed responses.
+//! The promises P1 to P7 and P10 of `README.md`, checked on the real service: random events in random order; after
+//! each, every response is compared with a model of the allowed responses.
 //!
 //! [`world`] is Engage's data, and [`responses`] is what it returns; [`exchange`] delivers responses when the
 //! [`machine`], which runs the events of [`ops`], decides; [`model`] and [`refusal`] determine what the service may

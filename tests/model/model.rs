@@ -110,11 +110,11 @@ pub(crate) struct Model {
     knows_custom_key: bool,
     /// Whether aliases are learned.
     learns: bool,
-    /// The alarms about identifiers of two contacts.
+    /// The alarms about identifiers that two contacts share.
     alarms: Vec<learned::Alarm>,
     /// Whether anything was purged, or the cache was off.
     is_disturbed: bool,
-    /// Whether the budget may be spent, which counts as a fault.
+    /// Whether the call budget is so small that it may be exhausted, which counts as a fault.
     small_budget: bool,
     bounds: [PartMap<Bound>; CONTACTS],
     /// For each contact, the last change of its identifiers that the service knows.

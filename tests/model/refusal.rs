@@ -97,8 +97,8 @@ fn failed_recently(wire: &Wire, caller: &Caller, now: Tick) -> bool {
     })
 }
 
-/// An unknown contact or an ambiguous identifier needs a call that reported it, recently and after the negatives were
-/// last dropped; "unknown" also stands for a contact of another type.
+/// Requires, for an unknown contact or an ambiguous identifier, a recent call that reported it and began after negative
+/// entries were last dropped. A lookup with a type may also be refused as unknown if any contact has another type.
 fn check_negative(
     model: &Model,
     world: &World,

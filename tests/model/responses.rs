@@ -240,7 +240,7 @@ fn faulty(answer: Result<Bytes, Error>, versions: Vec<(usize, Part, Change)>) ->
     }
 }
 
-/// A profile whose identifiers are present and unreadable.
+/// The response with its identifiers replaced by unreadable ones; `None` if it has no attributes.
 fn unreadable(body: &Bytes, versions: Vec<(usize, Part, Change)>) -> Option<Response> {
     let mut answer: Value = serde_json::from_slice(body).ok()?;
     let attributes = answer.get_mut("attributes")?;

@@ -294,7 +294,8 @@ impl World {
         });
     }
 
-    /// Moves an e-mail address to a contact. The contact's own address goes to the former owners, or to none.
+    /// Moves an e-mail address to a contact. With `swap`, the former owners get the contact's own address; without it,
+    /// they have none afterwards.
     pub(crate) fn move_email(&mut self, now: Tick, email: usize, to: usize, swap: bool) {
         let left = self.now().contacts[to].email.filter(|_| swap);
         self.alter_profiles(now, |contact, state| {

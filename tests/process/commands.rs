@@ -91,7 +91,7 @@ fn may_read(process: &Child) -> bool {
 fn memory_of_the_service_is_neither_dumped_nor_readable() {
     let sleeper = without_rights("sleep").arg("60").spawn();
     let sleeper = Running(sleeper.expect("it starts"));
-    // Not readable until it has dropped the capabilities with which it was started.
+    // The process is not readable until it has dropped the capabilities with which it was started.
     let is_open = (0..1000).any(|_| may_read(&sleeper.0));
     assert!(is_open, "no process is readable");
     let service = Service::new().start_as(without_rights(BINARY));

@@ -192,7 +192,7 @@ async fn both_listeners_end_within_one_grace_period() {
         stream.write_all(half.as_bytes()).await.expect("sent");
         held.push(stream);
     }
-    // Answered only after the other connections were accepted.
+    // This is answered only after the earlier connection to the same listener was accepted.
     let first = ask(service.data, &get("/livez")).await.expect("a response");
     assert_eq!(first.status, 200);
     let clock = Clock::system();

@@ -23,7 +23,8 @@ fn serving(service: &Started, field: &str) -> u64 {
     number.unwrap_or_else(|| panic!("no {field} in {}", service.serving))
 }
 
-/// Opens that many silent connections, and then requests a contact that is not cached.
+/// Opens that many silent connections, then asserts that a contact that is not cached, the probes and the metrics are
+/// answered.
 async fn idle_callers_leave_room(soft: usize, hard: usize, callers: usize) -> Started {
     let engage = engage().await;
     let service = Service::new().asks(&engage).start_as(limited(soft, hard));

@@ -1,5 +1,5 @@
-//! `check-config --online`: each check with a fault that makes it fail or warn. The checks of Redis are in
-//! `tests/redis_link/online.rs`.
+//! `check-config --online`: the checks, most of them with a fault that makes them fail or warn. The checks of Redis are
+//! in `tests/redis_link/online.rs`.
 
 mod collector;
 mod engage;
@@ -98,7 +98,7 @@ impl Online {
         command.output().expect("prlimit runs")
     }
 
-    /// Makes the checks.
+    /// Runs the checks; asserts that none is missing, and that the exit status is 1 if and only if one failed.
     #[track_caller]
     fn check(&self) -> Checks {
         let output = self.output(&["--json"]);
@@ -132,7 +132,8 @@ impl Checks {
         found.unwrap_or_else(|| panic!("no check {name}"))
     }
 
-    /// Asserts that this check has this status, says this, and names a remedy unless it is `ok`.
+    /// Asserts that this check has this status and says this, and that it names a remedy if and only if it is `warning`
+    /// or `failed`.
     #[track_caller]
     fn assert(&self, name: &str, status: &str, what: &str) -> &Self {
         let check = self.of(name);

@@ -133,7 +133,7 @@ async fn keep_asking(
     tally
 }
 
-/// Waits for that many responses in addition.
+/// Waits for that many more responses.
 async fn until_answered(answered: &AtomicUsize, more: usize) {
     let goal = answered.load(Ordering::Relaxed) + more;
     let mut ticks = tokio::time::interval(PAUSE);

@@ -114,7 +114,7 @@ impl Names {
                 &format!("http://{NAME}:{}", engage.port()),
             )
             .env("BFF_ENGAGE__ALLOW_PLAIN_HTTP", "true")
-            // This Engage supports only contacts.
+            // This Engage answers only calls about contacts.
             .env("BFF_ENGAGE__POINT_NAMES", "false")
             .env("BFF_SERVER__REQUEST_TIMEOUT", "30s")
             .start_as(command)

@@ -14,7 +14,7 @@ use crate::{
     server::{RedisServer, free_port},
 };
 
-/// The error of a script, and of the same command outside of a script.
+/// The errors of a command, in a script and outside of one.
 async fn errors(link: &Link, command: &str) -> [Option<BackendError>; 2] {
     let quoted: Vec<_> = command.split(' ').map(|word| format!("'{word}'")).collect();
     let script = Script::new(&format!("return redis.call({})", quoted.join(",")));

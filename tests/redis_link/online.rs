@@ -10,7 +10,7 @@ use crate::{
     server::{RedisServer, free_port},
 };
 
-/// The checks of Redis. Nothing else can be reached.
+/// Runs all checks and returns those of Redis. Nothing but Redis can be reached.
 async fn checks(url: &str) -> Vec<Check> {
     let text = format!(
         "[engage]\nbase_url = \"http://127.0.0.1:{}\"\napi_key = \"a-key\"\n\

@@ -16,7 +16,7 @@ async fn late_replies_of_dropped_commands_reach_no_other_command() {
     link.run(&script.arg("first")).await.expect("a reply");
     for round in 0..3 {
         server.freeze();
-        // Some are written and never read by the server, some wait to be written.
+        // The frozen server reads none of them for now: some are written, and some wait to be written.
         let late = (0..500).map(|number| {
             let (link, script) = (&link, &script);
             async move {
@@ -48,7 +48,7 @@ async fn late_replies_of_dropped_commands_reach_no_other_command() {
         assert_eq!(both.0, Ok(redis::Value::BulkString(b"together".to_vec())));
         assert_eq!(both.1, Ok("apart".to_owned()));
     }
-    // The reads that were dropped end one after another.
+    // On the old connection, the dropped reads still end one after another; a new connection does not wait for them.
     link.connect().await.expect("a connection");
     let read = timeout(Duration::from_secs(5), link.read(&words("ECHO read"))).await;
     assert_eq!(read, Ok(Ok(redis::Value::BulkString(b"read".to_vec()))));

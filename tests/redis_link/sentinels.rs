@@ -1,4 +1,4 @@
-//! Sentinel: each connect asks for the primary.
+//! Sentinel: each attempt to connect asks the sentinels for the primary.
 
 use std::time::Duration;
 
@@ -175,7 +175,7 @@ async fn replicas_are_refused() {
     );
     let link = Link::new(local(replica.port()));
     assert_eq!(link.connect().await, Err(BackendError::ReadOnly));
-    // The sentinels have not noticed the change yet.
+    // This sentinel takes the replica for the primary, as if it had not noticed the change yet.
     let sentinel = RedisServer::start_sentinel("other", replica.port(), "");
     let config = named("other", &[sentinel.port()], User::default());
     assert_eq!(failure(config).await, ConnectFailure::Replica);

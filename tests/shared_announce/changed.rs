@@ -18,7 +18,7 @@ fn alvas_email() -> Value {
     json!({"email": ALVA.email, "contactType": "Member"})
 }
 
-/// Both replicas are running, these ones have Alva in memory, and then a voucher is redeemed.
+/// Starts two replicas. Those that `held` selects have Alva in memory; then one of her vouchers is redeemed.
 async fn world(change: impl Fn(&mut Config), held: impl Fn(&World) -> Vec<&Replica>) -> World {
     let world = World::start(change).await;
     for replica in held(&world) {
@@ -82,7 +82,7 @@ async fn address_that_only_the_other_replica_knows_is_read_from_the_tier() {
         calls(&world, Operation::Fetch),
         calls(&world, Operation::Invalidate),
     );
-    // One operation, without a lease, and the announcement.
+    // One `Peek`, which takes no lease, and the announcement.
     assert_eq!(after, (before.0 + 1, before.1, before.2 + 1));
     world.settle().await;
     for replica in [&world.a, &world.b] {
@@ -99,7 +99,7 @@ async fn address_that_is_in_the_memory_of_another_only_reaches_the_contact() {
         config.cache.profile_lifetime = Duration::from_secs(10);
     };
     let world = world(with_short_aliases, |world| vec![&world.a]).await;
-    // The alias in the tier ends; the vouchers there do not.
+    // The alias in the tier expires; the vouchers there do not.
     world.run_for(Duration::from_secs(20)).await;
     let before = calls(&world, Operation::Invalidate);
     world.b.report(alvas_email()).await.assert_status(204);
@@ -176,7 +176,7 @@ async fn report_that_cannot_be_announced_is_503_and_holds_here() {
         assert!(detail.contains("at this one alone"), "{detail}");
         vouchers_of(&world, &world.a, &query, 1).await;
         vouchers_of(&world, &world.b, &query, 2).await;
-        // It is announced later by itself, when the tier can be reached.
+        // The report is announced automatically once the tier can be reached.
         world.a.connection.cut(false);
         world.run_for(Duration::from_secs(6)).await;
         vouchers_of(&world, &world.b, &query, 1).await;

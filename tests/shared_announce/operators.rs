@@ -172,7 +172,8 @@ async fn every_documented_member_of_the_tier_is_answered_with_a_value() {
     explained(&world.b, json!({"contactId": ALVA.id})).await;
     let schemas = ["SharedTier", "SharedContent", "Budget"];
     let mut never_seen = contract::never_seen(&contract::OPERATIONS, &schemas);
-    // One event states for one part that only its entity endpoint may fill it.
+    // The webhook marks only the profile as a part that only its entity endpoint may fill, so the members for the other
+    // parts have no value.
     never_seen.retain(|member| !member.contains("/SharedTimes/"));
     assert_eq!(never_seen, Vec::<String>::new());
 }
@@ -181,7 +182,7 @@ async fn every_documented_member_of_the_tier_is_answered_with_a_value() {
 async fn explanation_says_that_the_tier_is_unavailable() {
     let world = World::start(|_| {}).await;
     let query = json!({"email": CIM.email});
-    // It hangs: the time-out of one operation, once.
+    // The next read of the tier hangs until it times out.
     world
         .standin
         .fault_next(Operation::Peek, Fault::SlowRequest);

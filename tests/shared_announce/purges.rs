@@ -79,7 +79,7 @@ async fn purge_that_cannot_be_announced_takes_effect_only_here() {
         let query = by_email(ALVA.email);
         assert_eq!(world.a.get(&query).await.first_name(), "Renamed");
         assert_ne!(world.b.get(&query).await.first_name(), "Renamed", "{what}");
-        // It is announced later by itself, when the tier can be reached.
+        // The purge is announced automatically once the tier can be reached.
         world.a.connection.cut(false);
         world.run_for(Duration::from_secs(6)).await;
         assert_eq!(world.b.get(&query).await.first_name(), "Renamed", "{what}");

@@ -120,7 +120,7 @@ async fn request_at_a_ready_replica_costs_no_call_for_what_others_have() {
     let calls = world.engage.total_calls();
     for _ in 0..5 {
         let starting = world.starting_replica(|_| {}).await;
-        // Time passes so slowly that the two seconds are not over.
+        // Time passes in small steps, so that the replica is ready before the two seconds are over.
         let_everything_arrive().await;
         while !starting.is_ready_for_operators().await {
             world.advance(SECOND / 100);

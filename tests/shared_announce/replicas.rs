@@ -41,7 +41,7 @@ const STEP: Duration = Duration::from_millis(10);
 /// A response that takes this long in real time is waiting for the clock.
 const LATE: Duration = Duration::from_millis(100);
 
-/// Everything that a test has.
+/// The simulator, the stand-in, two replicas and the clock of a test.
 pub(crate) struct World {
     pub(crate) engage: Simulator,
     pub(crate) standin: Standin,
@@ -87,7 +87,7 @@ impl World {
         let standin = Standin::new(Clock::from(clock.clone()));
         let mut config = config();
         config.engage.base_url = engage.base_url();
-        // On a busy machine the clock runs ahead of the tasks: no operation may time out for that.
+        // On a busy machine the clock runs ahead of the tasks: no operation may time out because of that.
         config.redis.timeout = Duration::from_secs(1);
         // The stand-in is used instead.
         config.redis.url = Some("redis://127.0.0.1:1".into());
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    /// An announcement that only another version of the service understands.
+    /// Writes an announcement that only another version of the service understands.
     pub(crate) async fn announce_unreadable(&self) {
         let minute = Duration::from_secs(60);
         let settings = Settings {
@@ -252,7 +252,7 @@ impl Replica {
         self.delivery((headers, body)).await
     }
 
-    /// The same as a future that can be spawned.
+    /// Delivers a webhook, as a future that can be spawned.
     pub(crate) fn delivery(
         &self,
         (headers, body): (&HeaderMap, &String),
@@ -290,7 +290,7 @@ impl Replica {
         Answer::of(request.header("content-type", "application/json")).await
     }
 
-    /// A page for operators.
+    /// Requests a page for operators.
     pub(crate) async fn operations(&self, path: &str) -> Answer {
         let url = format!("http://{}{path}", self.operations);
         Answer::of(self.client.get(url)).await
@@ -414,7 +414,7 @@ impl Answer {
     }
 }
 
-/// A delivery that is signed at the start.
+/// A webhook delivery that is signed with the time at which the clock starts.
 pub(crate) fn signed(id: &str, body: &str) -> (HeaderMap, String) {
     let start: Timestamp = START.parse().expect("a time");
     let at = start.as_second();

@@ -14,7 +14,7 @@ use crate::{
     standin::{Evicted, Fault, Operation},
 };
 
-/// Both replicas have the contact in memory, and it is renamed then.
+/// Both replicas have the contact in memory, and then it is renamed.
 async fn world_with_a_change() -> (World, String) {
     let world = World::start(|_| {}).await;
     let query = by_email(ALVA.email);
@@ -268,7 +268,7 @@ async fn feed_works_at_the_replica_that_gets_no_delivery() {
     for number in 0..3 {
         let sealed = signed(&format!("msg_{number}"), "no JSON");
         world.a.deliver(&sealed).await.assert_status(400);
-        // At the other replica it counts only once.
+        // The same delivery at the other replica is not counted again.
         world.settle().await;
         world.b.deliver(&sealed).await.assert_status(400);
         world.settle().await;
@@ -283,7 +283,7 @@ async fn tier_without_webhooks_takes_no_deliveries_of_others() {
     let world = World::start(|config| config.webhooks.secrets.clear()).await;
     let query = by_email(ALVA.email);
     world.a.get(&query).await.assert_status(200);
-    // Trusted for as long as the lifetime, for the stream is caught up.
+    // Memory is trusted for the whole lifetime, because the stream is caught up.
     assert!(world.a.get(&query).await.assert_hit().ttl() > 3600);
     assert_eq!(world.a.webhooks_state().await, "off");
 }

@@ -16,7 +16,7 @@ const ROUNDS: usize = 24;
 /// Counts how often the runtime ran out of work.
 #[derive(Clone, Default)]
 pub(crate) struct Idle {
-    /// How many threads there are without blocking work.
+    /// The number of threads while there is no blocking work.
     threads: usize,
     parks: Arc<AtomicU64>,
     parked: Arc<Notify>,
@@ -44,9 +44,9 @@ pub(crate) fn runtime() -> (Runtime, Idle) {
 }
 
 impl Idle {
-    /// Returns once nothing is left to do, on the threads for blocking work either; those may wait for the clock, so it
-    /// waits for them for `patience` at most, of real time. Bytes that were written to a socket of this machine can be
-    /// read at once.
+    /// Returns once neither the runtime nor the threads for blocking work have anything left to do. Those threads may
+    /// wait for the clock, so it waits for them for at most `patience` of real time. Bytes that were written to a
+    /// socket of this machine can be read at once.
     #[expect(
         clippy::disallowed_methods,
         reason = "the work is done in real time, whatever the clock shows"
@@ -78,7 +78,7 @@ impl Idle {
     }
 }
 
-/// The threads of this process: each test has its own.
+/// The number of threads of this process; each test runs in a process of its own.
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }

@@ -47,11 +47,12 @@ pub(crate) struct Machine {
     reads: Vec<Read>,
     notices: Vec<PendingNotice>,
     done: Arc<Mutex<Vec<Done>>>,
-    /// Since when calls to Engage are held, and until when its failures may be in back-off.
+    /// Since when calls to Engage are held, when they were last held, and until when failures of Engage may be in
+    /// back-off.
     held_since: Option<Tick>,
     last_held: Option<Tick>,
     excused_until: Option<Tick>,
-    /// Whether a call failed, or a replica was restarted.
+    /// Whether a call failed, the tier was disturbed, or a replica was restarted.
     was_disturbed: bool,
 }
 

@@ -23,11 +23,11 @@ pub(crate) struct Case {
     pub(crate) server_offset: i64,
     /// Seeds the jitter.
     pub(crate) seed: u64,
-    /// Whether nothing but reads happens.
+    /// Whether none of the events invalidates anything.
     pub(crate) is_calm: bool,
 }
 
-/// The subject of an invalidation.
+/// A kind of invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// The webhook of a change of the part.

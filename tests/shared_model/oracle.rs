@@ -44,7 +44,7 @@ enum Knowledge {
     Applied,
     /// It started with an empty memory, and knows what the tier knows about it.
     FromTier,
-    /// It dropped its memory, which the overview, which may lag, fills again.
+    /// It dropped its memory; an overview, which may lag, may fill it again.
     Dropped,
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Health {
     pub(crate) incarnation: usize,
     /// Since when the tier has not disturbed it; `None` while it does.
     pub(crate) calm_since: Option<Tick>,
-    /// Whether the tier has never disturbed it.
+    /// Whether it is one of the first replicas, and the tier has never disturbed it.
     pub(crate) was_calm: bool,
     /// Since when it certainly has not been able to read the stream.
     pub(crate) dark_since: Option<Tick>,
@@ -118,7 +118,7 @@ impl Oracle {
         });
     }
 
-    /// Records that all tasks are idle: replicas that can read the stream have read it.
+    /// Records that all tasks are idle: if the replica can read the stream, it has read it.
     pub(crate) fn spread(&mut self, health: &Health, now: Tick) {
         if !health.knows_all(now) {
             return;
@@ -147,7 +147,7 @@ impl Oracle {
         }
     }
 
-    /// Records that a wide invalidation was not written yet, and will be.
+    /// Records that a wide invalidation has not been written yet, but will be.
     pub(crate) fn owes(&mut self) {
         self.forgets = true;
     }
@@ -202,7 +202,7 @@ pub(crate) fn floors_of(engage: &Engage, contact: usize, parts: &[Part]) -> Floo
     floors
 }
 
-/// The oldest versions after an invalidation after which the overview, which lags, may fill every part.
+/// The oldest versions that may be served after an invalidation that lets the lagging overview fill every part.
 pub(crate) fn lagging_floors(engage: &Engage, contacts: &[usize], now: Tick) -> Floors {
     debug_assert!(engage.lag <= OVERVIEW_LAG);
     let mut floors = Floors::default();

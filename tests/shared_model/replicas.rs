@@ -33,7 +33,7 @@ const KEY_DIGEST: &str = "cf23a34779057354fb3ea13ad9eb333b51ea32a2d242ff2872276a
 
 /// A running replica.
 pub(crate) struct Replica {
-    /// Counts the starts of all replicas.
+    /// The number of this start, counted over all replicas.
     pub(crate) incarnation: usize,
     pub(crate) address: SocketAddr,
     pub(crate) operations: SocketAddr,

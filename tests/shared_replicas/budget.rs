@@ -27,7 +27,8 @@ fn within_the_budget(config: &mut Config) {
     config.redis.timeout = Duration::from_millis(250);
 }
 
-/// The greatest number of calls by which any period exceeds what the rate allows in it. It must be at most the burst.
+/// The greatest number of calls by which any period exceeds what the rate allows in it. It must be at most the burst if
+/// calls arrive as soon as they are admitted.
 fn greatest_excess(engage: &Simulator) -> f64 {
     let calls = engage.log();
     let times: Vec<Timestamp> = calls.iter().map(|call| call.at).collect();
@@ -62,7 +63,8 @@ async fn note_delays(address: SocketAddr, longest: Arc<AtomicU64>) {
     }
 }
 
-/// Makes misses at all replicas for this long, with failures of the server in between.
+/// Makes misses at all replicas for this long, with failures of the server in between, and asserts that the calls stay
+/// within the budget.
 async fn misses(long: Duration) {
     let mut replicas = Replicas::with(within_the_budget).await;
     let people = Arc::new(replicas.people());

@@ -136,7 +136,7 @@ async fn a_server_that_hangs_is_survived() {
     replicas.stop().await;
 }
 
-/// Sets the mode of the connections of all replicas to the server.
+/// Sets the mode of every replica's connection to the server.
 fn ways(replicas: &Replicas, mode: Mode) {
     for replica in &replicas.all {
         replica.way.set(mode);
@@ -292,7 +292,7 @@ async fn values_that_were_corrupted_are_misses() {
             }
         }
     };
-    // A flipped bit at the end, nothing, garbage.
+    // The values get a flipped bit at the end, then become empty, then garbage.
     let flip = |mut value: Vec<u8>| {
         if let Some(last) = value.last_mut() {
             *last ^= 1;
@@ -320,7 +320,7 @@ async fn values_that_were_corrupted_are_misses() {
         assert_eq!(answer.at("/degraded"), json!([]));
         let signed = replicas.engage.webhook("contact.updated", ALVA.id);
         assert_eq!(fourth.deliver(signed.clone()).await, 204);
-        // The server works, so nothing else is a miss.
+        // The server works, so the replica keeps using it over the same connection.
         assert!(fourth.shared.is_available());
         assert_eq!(fourth.backend.count("connect"), 1);
         fourth.stop().await;

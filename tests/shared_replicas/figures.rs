@@ -13,7 +13,7 @@ use crate::{
     redis_server::RedisServer,
 };
 
-/// Contacts in the server.
+/// The number of contacts that the simulator generates.
 const CONTACTS: usize = 10_000;
 
 /// Looks them up, eight at a time, and returns the processor time for each.

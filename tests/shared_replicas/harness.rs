@@ -90,14 +90,15 @@ impl Replicas {
         Replica::start(self.config.clone(), self.redis.port()).await
     }
 
-    /// Waits until each replica uses the shared tier, and knows all others.
+    /// Waits until each replica uses the shared tier.
     pub(crate) async fn until_available(&self) {
         for replica in &self.all {
             replica.until_available().await;
         }
     }
 
-    /// The calls that a request by contact id costs if nothing is known: the overview, and the points.
+    /// Asserts that these are all calls in the log. A request by contact id of which nothing is known costs one call of
+    /// the overview and one of the points.
     pub(crate) fn assert_calls(&self, overviews: usize, points: usize) {
         let calls = [Endpoint::Overview, Endpoint::PointAccounts].map(|of| self.engage.calls(of));
         let log = self.engage.log();
@@ -105,7 +106,7 @@ impl Replicas {
         assert_eq!(self.engage.total_calls(), overviews + points, "{log:#?}");
     }
 
-    /// Contacts with an e-mail address that no other has: id and address.
+    /// Members with an e-mail address that no other contact has: id and address.
     pub(crate) fn people(&self) -> Vec<(String, String)> {
         people(&self.engage)
     }
@@ -123,7 +124,7 @@ impl Replicas {
     }
 }
 
-/// Contacts with an e-mail address that no other has: id and address.
+/// Members with an e-mail address that no other contact has: id and address.
 pub(crate) fn people(engage: &Simulator) -> Vec<(String, String)> {
     let mut people = Vec::new();
     for id in engage.contact_ids() {

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) fn without_stale_windows(config: &mut Config) {
     config.cache.stale_while_revalidate = Duration::ZERO;
     config.cache.stale_if_error = Duration::ZERO;
-    // The least time that a caller waits.
+    // Longer than any request waits, so that stale data is never served because a call is slow.
     config.cache.stale_if_slow = Duration::from_secs(60);
 }
 
@@ -24,8 +24,8 @@ async fn first_name(replica: &Replica, id: &str) -> serde_json::Value {
     replica.of(id).await.assert_ok().at("/profile/firstName")
 }
 
-/// Changes a contact and has one replica acknowledge the change. Returns the longest time until another replica served
-/// it.
+/// Changes a contact and has one replica acknowledge the change. Returns the longest time after an acknowledgement at
+/// which a request to a replica still got the old data.
 async fn worst_delay(replicas: &Replicas, rounds: usize, is_purge: bool) -> Duration {
     let mut worst = Duration::ZERO;
     for round in 0..rounds {
@@ -158,7 +158,8 @@ async fn distrusts_its_memory(mode: Mode) {
     let [cut, other, _] = &replicas.all[..] else {
         panic!("there are three");
     };
-    // Webhooks work, so only the stream can end the trust. Data that was fetched before is not trusted.
+    // Webhooks work, so only the stream can end the trust. Data that was fetched before the first webhook is not
+    // trusted.
     assert_eq!(
         other
             .webhook(&replicas.engage, "contact.updated", BO.id)
@@ -203,8 +204,8 @@ async fn distrusts_its_memory(mode: Mode) {
         "{last:?}"
     );
 
-    // Invalidations of other replicas reach it late, but they do. An invalidation that it can't announce is not
-    // acknowledged.
+    // Invalidations by other replicas reach it once it is connected again. An invalidation that it can't announce is
+    // not acknowledged.
     cut.until_unavailable().await;
     assert_eq!(
         cut.webhook(&replicas.engage, "contact.updated", BO.id)
@@ -373,7 +374,7 @@ async fn an_invalidation_that_was_not_shared_is_made_good() {
     for (id, _) in &people[10..] {
         assert_eq!(first_name(cut, id).await, "New");
     }
-    // The other replicas receive it although it is not sent again.
+    // The other replicas receive the invalidations, although they are not sent again.
     for (id, _) in &people {
         until(async || first_name(other, id).await == "New").await;
     }

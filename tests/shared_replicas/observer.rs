@@ -32,7 +32,7 @@ use crate::{
 
 /// How long data may be served while webhooks or the stream may be missing.
 const FALLBACK: Duration = Duration::from_secs(3);
-/// The contacts that are read and changed.
+/// The number of contacts that are read and changed.
 const PEOPLE: usize = 60;
 
 /// The size of the run.
@@ -46,7 +46,7 @@ struct Plan {
     changers: usize,
     /// The pause between two reads of one reader.
     pause: Duration,
-    /// The run ends after this time in any case.
+    /// No round begins after this time, except the first.
     longest: Duration,
 }
 

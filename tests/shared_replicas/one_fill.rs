@@ -30,8 +30,8 @@ fn connections(replicas: &Replicas) -> u64 {
     all.map(|replica| replica.backend.count("connect")).sum()
 }
 
-/// Repeats this with other contacts until the machine was fast enough once: a replica that takes the server for hanging
-/// makes its own calls.
+/// Sends two bursts for one contact after the other until the machine is fast enough once, and then asserts that the
+/// two made one overview call and one call of the points. A replica that considers the server hung makes its own calls.
 async fn herds(query: impl Fn(&str, &str) -> String) {
     let replicas = Replicas::start().await;
     for (id, email) in &replicas.people()[..20] {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::harness::{Replicas, TILL, until};
 
-/// Longer than any digits that timestamps could contain by chance.
+/// A mark with letters, which no timestamp contains by chance.
 const MEMBER_NUMBER: &str = "zmark4711";
 
 /// Everything that clients send to the server, and the commands of scripts, as `MONITOR` shows them.
@@ -85,7 +85,7 @@ fn dump(replicas: &Replicas) -> Vec<(Vec<u8>, i64, Vec<u8>)> {
         let ttl = redis::from_redis_value(command(&[b"PTTL", &key])).expect("a number");
         let kind: String = redis::from_redis_value(command(&[b"TYPE", &key])).expect("a type");
         let mut value = flat(&command(&[b"DUMP", &key]));
-        // Short values are compressed in a dump.
+        // `DUMP` may compress values, which would hide text in them.
         value.extend(match kind.as_str() {
             "hash" => flat(&command(&[b"HGETALL", &key])),
             "zset" => flat(&command(&[b"ZRANGE", &key, b"0", b"-1", b"WITHSCORES"])),
@@ -252,7 +252,7 @@ async fn a_purged_contact_leaves_nothing_but_marks() {
     assert_eq!(contacts.len(), 1, "{contacts:?}");
     assert_eq!(replicas.all[1].purge(ALVA.id).await, 204);
     assert_eq!(replicas.keys("*:c:*"), Vec::<Vec<u8>>::new());
-    // The contact's name appears only in the marks and, encrypted, in the stream.
+    // The contact's name may be left only in the marks, in aliases and in the stream.
     let name = &contacts[0][contacts[0].len() - 16..];
     for (key, _, value) in dump(&replicas) {
         let is_marks = key.ends_with(b":e");

@@ -1,5 +1,5 @@
-//! Replicas and the server are restarted in turn, under load: no request fails, and fresh data is not fetched again.
-//! The balancer knows nothing of the shared tier: only readiness determines where requests go.
+//! Replicas, and then the server, are restarted under load: no request fails, and restarts of replicas cause no
+//! repeated call. The balancer knows nothing of the shared tier: only readiness determines where requests go.
 
 use std::{
     collections::BTreeMap,

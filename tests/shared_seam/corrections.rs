@@ -61,7 +61,7 @@ async fn alias_is_refused_where_only_memory_knows_the_contradicting_profile() {
     let found = b.get(ALVA).await.expect("an answer");
     assert_eq!(found.record.id, contact_id(&new));
     assert_eq!(world.engage.unexpected(), Vec::<String>::new());
-    // One call more than for an identifier of which nothing is known: the overview, and the points.
+    // An identifier of which nothing is known costs two calls, the overview and the points; one more is allowed.
     assert!(world.engage.total_calls() <= 3, "{:?}", world.engage.log());
 }
 

@@ -46,7 +46,7 @@ async fn failing_tier_costs_no_answer_and_no_more_calls_than_none() {
                 world.standin.release();
                 world.advance(5 * SECOND, &replicas).await;
             }
-            // The tier recovers by itself: the second change costs one call for both replicas.
+            // The tier recovers by itself: after a change, both replicas answer completely again.
             let _ = world.engage.contact(&id).points("30");
             world.advance(60 * SECOND, &replicas).await;
             world.engage.reset_log();

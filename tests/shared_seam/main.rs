@@ -284,7 +284,8 @@ async fn refresh_ahead_takes_another_replicas_newer_data() {
     world.advance(SECOND, &replicas).await;
     wait_for_refresh(b).await;
     assert_eq!(world.engage.total_calls(), calls);
-    // The tier has no newer data for another refresh: the refresh calls once and does not repeat itself.
+    // The tier has no newer data for the next refresh, which calls Engage instead and does not query the tier again and
+    // again.
     world.advance(AHEAD, &replicas).await;
     let fetches = || {
         let calls = world.standin.calls();

@@ -78,7 +78,8 @@ impl World {
             .await
             .expect("the simulator starts");
         let clock = ManualClock::new(start);
-        // A process has no moments before its start, so it can't use data older than that.
+        // A replica can't represent times before its process started, nor use data from then: the tests begin an hour
+        // after the start.
         clock.advance(Duration::from_secs(3600));
         engage.clock().advance(Duration::from_secs(3600));
         Self {
@@ -164,7 +165,7 @@ impl World {
         panic!("the tier does not come back");
     }
 
-    /// Advances the clocks continuously until it is dropped.
+    /// Advances the clocks continuously until the returned value is dropped.
     pub(crate) fn run_clock(&self) -> RunningClock {
         let (engage, clock) = (self.engage.clone(), self.clock.clone());
         RunningClock(tokio::spawn(async move {
@@ -187,7 +188,7 @@ impl Drop for RunningClock {
     }
 }
 
-/// What a request wants in addition to the defaults.
+/// How a request differs from the default request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
     pub(crate) asked: PartSet,
@@ -245,7 +246,7 @@ impl Replica {
         }
     }
 
-    /// Announces to other replicas that the contact is gone, without telling this replica's memory.
+    /// Announces a purge of the contact to the other replicas, without applying it to this replica's memory.
     pub(crate) async fn announce_purge(&self, id: &str) {
         let contacts = [(contact_id(id), PartSet::ALL, true)];
         self.announce(InvalidationScope::Contacts {

@@ -62,7 +62,7 @@ fn same<T: PartialEq + std::fmt::Debug>(
     Ok(())
 }
 
-/// The parts of a reply that were overtaken, and those that were stored.
+/// The reply as text, which lists the overtaken and the stored parts.
 fn stored(reply: StoreReply) -> String {
     format!("{reply:?}")
 }

@@ -57,7 +57,7 @@ pub(crate) fn backend(server: &RedisServer) -> RedisBackend {
     backend_of(server, User::default())
 }
 
-/// The same as another user.
+/// A connection to a server as another user. Not opened yet.
 pub(crate) fn backend_as(server: &RedisServer, name: &str, password: &str) -> RedisBackend {
     let user = User {
         name: Some(name.to_owned()),
@@ -215,7 +215,7 @@ impl Tier {
         [start.as_bytes(), &contact.0].concat()
     }
 
-    /// The values that a flight gets if it needs every part of a contact.
+    /// The values of a contact that `peek` returns.
     pub(crate) async fn served(&self, contact: ContactName) -> Vec<String> {
         let reply = self.peek(Subject::Contact(contact)).await;
         let values = reply.parts.iter().filter_map(|(_, value)| value.clone());
@@ -333,7 +333,7 @@ pub(crate) fn advance() -> AdvanceCommand {
     }
 }
 
-/// The request must make the call itself.
+/// Asserts that the request must make the call itself.
 #[track_caller]
 pub(crate) fn assert_leased(reply: &FetchReply) {
     assert!(
@@ -342,7 +342,7 @@ pub(crate) fn assert_leased(reply: &FetchReply) {
     );
 }
 
-/// Another replica makes the call.
+/// Asserts that another replica makes the call.
 #[track_caller]
 pub(crate) fn assert_busy(reply: &FetchReply) {
     assert!(matches!(reply.outcome, FetchOutcome::Busy(_)), "{reply:?}");

@@ -1,4 +1,4 @@
-//! Failures: each costs at most one time-out, once.
+//! A failure costs at most one time-out, and only once.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ async fn server_that_hangs_costs_one_timeout_once() {
     assert!(!waiting.is_finished());
     bench.clock.advance(Duration::from_millis(1));
     assert_eq!(waiting.await.expect("it ends").err(), Some(Unavailable));
-    // No time passes.
+    // The clock stands still, so the next operation does not wait.
     assert!(one.fetch(Wanted::Contact(contact(2))).await.is_err());
     assert_eq!(one.tier.status().state, "timeout");
     bench.pass(Duration::from_secs(10)).await;

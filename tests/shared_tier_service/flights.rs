@@ -152,7 +152,7 @@ async fn granted(replica: &Replica) -> u32 {
     lease.expect("available").tokens
 }
 
-/// Lets the time pass after which the shares are lent.
+/// Lets time pass until the shares are lent, and asserts that no token is granted before.
 async fn nothing_is_granted_until_the_shares_are_lent(bench: &Bench, [one, two]: [&Replica; 2]) {
     for _ in 0..2 {
         assert_eq!(granted(one).await + granted(two).await, 0);

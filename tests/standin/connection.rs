@@ -64,7 +64,7 @@ impl Connection {
         self.shared.changed();
     }
 
-    /// Whether entries of the stream fail to arrive here from now on; other operations succeed.
+    /// Sets whether entries of the stream fail to arrive here from now on; other operations succeed.
     pub(crate) fn deafen(&self, is_deaf: bool) {
         self.lock().is_deaf = is_deaf;
         self.shared.changed();

@@ -14,7 +14,7 @@ impl Server {
         }
     }
 
-    /// Whether a replica that connects is accepted: only if the server accepts writes.
+    /// Whether a replica that connects is accepted: not by a read-only server.
     pub(super) fn may_accept(&self) -> Result<(), BackendError> {
         match &self.refusal {
             Some(BackendError::ReadOnly) => Err(BackendError::ReadOnly),

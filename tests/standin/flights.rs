@@ -186,7 +186,7 @@ impl Server {
         }
     }
 
-    /// The remaining time of the longest lease, without those of the replica with this token.
+    /// The remaining time of the longest lease, not counting those of the replica with this token.
     fn longest_lease(
         &self,
         id: EpochId,

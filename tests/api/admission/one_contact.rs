@@ -14,7 +14,7 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 const OPENINGS: &str = "engage_bff_engage_breaker_openings_total{group=\"overview\"}";
 
-/// Every way in which a call for one contact may fail at once.
+/// Faults with which a call for one contact fails immediately, without a timeout.
 fn faults() -> Vec<Fault> {
     let unreadable = json!({"id": ALVA.id, "attributes": null}).to_string();
     vec![

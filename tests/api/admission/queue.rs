@@ -29,7 +29,7 @@ async fn budget(rate: f64, burst: u32) -> TestApp {
     .await
 }
 
-/// The contacts that Engage was asked for since the log was reset, in order.
+/// The contact ids of the calls to Engage since the log was reset, in order.
 fn requested_ids(app: &TestApp) -> Vec<String> {
     let log = app.engage.log();
     let about = |call: &engage_simulator::Call| {
@@ -57,7 +57,7 @@ async fn fresh_calls_go_before_misses_and_misses_before_refreshes() {
     let hold = app.engage.hold(Endpoint::All);
     let mut pending = vec![app.spawn_get(&of(first))];
     app.engage.wait_for_calls(Endpoint::All, 1).await;
-    // Queued in the reverse of the order in which they are called.
+    // The calls are queued in the reverse of the order in which they are made.
     app.get(&of(stale)).await.assert_ok().assert_hit();
     queued(&app, 1).await;
     pending.push(app.spawn_get(&of(missed)));
@@ -204,7 +204,7 @@ async fn refresh_ahead_is_skipped_when_no_slot_is_free() {
     let app = TestApp::with(|config| config.engage.max_concurrency = 2).await;
     let ids = ids(&app);
     app.get(&of(&ids[0])).await.assert_ok();
-    // The last tenth of a lifetime of 54 to 60 s, whatever its jitter.
+    // The lifetime is 54 to 60 s; at 53.99 s the last tenth has begun for nearly every draw.
     app.advance(Duration::from_millis(53_990));
     let hold = app.engage.hold(Endpoint::All);
     let pending: Vec<_> = ids[1..3].iter().map(|id| app.spawn_get(&of(id))).collect();
@@ -293,7 +293,7 @@ async fn after_a_429_all_calls_pause_and_then_restart_slowly() {
     assert_eq!(app.engage.total_calls(), 2);
     app.advance(2 * SECOND);
     let pending: Vec<_> = ids[1..5].iter().map(|id| app.spawn_get(&of(id))).collect();
-    // Only one call of the burst of ten; the next follows 0.2 s later, not 0.02 s.
+    // Only one call of the burst of ten is made; the next follows 0.2 s later, not 0.02 s.
     app.engage.wait_for_calls(Endpoint::All, 3).await;
     queued(&app, 3).await;
     app.advance(SECOND / 10);

@@ -159,7 +159,7 @@ async fn third_batch_of_a_client_at_once_is_429() {
     let refused = send(&app, SHOP, &body(2)).await;
     refused.assert_problem(429, "RateLimited");
     assert_eq!(refused.header("retry-after"), "1");
-    // Eight at once for each, and no more; another client has its own.
+    // Each batch makes eight calls at once, and no more; another client has a limit of its own.
     let_requests_arrive().await;
     assert_eq!(app.engage.total_calls(), 16);
     let other = Reader::open(&app, TILL, &body(2)).await;
@@ -231,7 +231,7 @@ async fn open_breaker_is_said_at_once_in_each_line() {
     let app = TestApp::spawn().await;
     let ids = app.engage.contact_ids().split_off(5);
     app.engage.fault(Endpoint::Overview, Fault::Html502);
-    // Retries wait a little.
+    // Retries wait a little, so the clock must advance.
     let _clock = app.run_clock();
     let lines = batch(&app, TILL, &json!({"lookups": by_id(&ids[..40])})).await;
     let codes = |code: &str| {

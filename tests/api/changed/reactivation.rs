@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{LAG, VOUCHER, alvas_email, assert_taken, by_email, report};
 use crate::harness::TestApp;
 
-/// The ids of Alva's vouchers in the response, and those that expire soon.
+/// The ids of Alva's vouchers in the response, and whether `VOUCHER` is listed under `expiringSoon`.
 async fn vouchers(app: &TestApp) -> (Vec<Value>, bool) {
     let answer = app
         .get(&format!("{}&expiringWithin=365d", by_email()))
@@ -62,7 +62,7 @@ async fn reactivated_voucher_comes_back_without_a_report_too() {
     assert_eq!(vouchers(&app).await.0.len(), 2);
 }
 
-/// Each way to look Cim up, without the contact type.
+/// Look-ups of Cim by e-mail address, phone number and contact id, without the contact type.
 fn lookups() -> [Value; 3] {
     [
         json!({"email": CIM.email}),
@@ -77,7 +77,7 @@ fn typed(lookup: &Value, contact_type: &str) -> Value {
     body
 }
 
-/// Cim becomes a `Gold` contact, after these look-ups; no identifier moves.
+/// Cim becomes a `Gold` contact after look-ups with these contact types; no identifier moves.
 async fn change_type(app: &TestApp, lookup: &Value, cached: &[&str]) {
     // The tenant knows a contact type before any contact has it.
     app.engage.create(json!({}), "Gold");

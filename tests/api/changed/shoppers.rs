@@ -1,4 +1,4 @@
-//! Reports by shoppers: about themselves only. Anything else is the same 404, and has no effect.
+//! Reports by shoppers, each about itself only. Any other report is answered with the same 404 and has no effect.
 
 use engage_bff::config::Scope;
 use engage_simulator::fixtures::{ALVA, BO, CIM};
@@ -94,7 +94,7 @@ async fn report_about_another_is_a_404_without_effect() {
 async fn shoppers_address_that_leads_to_another_contact_is_a_404() {
     let issuer = Issuer::new();
     let app = with_config(&issuer, |_| {}).await;
-    // The address in the token has become another's.
+    // The address in the token now belongs to another contact.
     let token = issuer.sign(&claims(json!({
         "contactId": BO.id, "email": ALVA.email, "email_verified": true, "scope": SCOPES,
     })));

@@ -49,7 +49,7 @@ pub(super) struct Generated {
     pub(super) is_full_view: bool,
 }
 
-/// The values by which Alva is found, of each kind.
+/// The value of this kind by which Alva is found.
 pub(super) fn value_of(kind: IdentifierKind) -> &'static str {
     match kind {
         IdentifierKind::ContactId => ALVA.id,
@@ -169,7 +169,7 @@ fn is_repeated(lines: &str) -> bool {
         .any(|name| lines.lines().filter(|line| is_named(line, name)).count() > 1)
 }
 
-/// Requests of which most are nearly plain. `etag` is the usual response's.
+/// Requests, most of them nearly plain. `etag` is that of the usual response.
 pub(super) fn requests(etag: &str) -> impl Strategy<Value = Generated> + use<> {
     let method =
         prop_oneof![30 => Just("GET"), 1 => Just("HEAD"), 1 => Just("POST"), 1 => Just("get")];

@@ -7,7 +7,7 @@ use reqwest::{
 
 use crate::harness::contract;
 
-/// Compares the bytes of a response with the OpenAPI document. Text that is not UTF-8, as in gzip, is not compared.
+/// Compares the bytes of a response with the OpenAPI document. A response with a content coding is not compared.
 #[track_caller]
 pub(super) fn check(request: &str, response: &str) {
     let mut line = request.split(' ');

@@ -110,7 +110,7 @@ impl Row {
         }
     }
 
-    /// The number of calls it costs with a reused connection and no credit.
+    /// The number of calls that the fault costs with a reused connection and no credit.
     pub(super) fn cost(&self) -> usize {
         1 + usize::from(self.is_repeated)
     }
@@ -139,7 +139,7 @@ pub(super) fn all() -> Vec<Row> {
 fn broken_connections() -> Vec<Row> {
     let hang = Row {
         hangs: true,
-        // The call times out then; until then requests for the same record share it.
+        // The call times out after ten seconds; until then requests for the same record share it.
         recovers_within: Duration::from_secs(10),
         ..Row::new("a hanging call", Fault::Hang, 504, "UpstreamTimeout")
     };

@@ -43,7 +43,7 @@ impl Answer {
         }
     }
 
-    /// The body without the contacts that a 409 names to those who may know them.
+    /// The body without the contacts that a 409 lists for callers that may see them.
     fn without_candidates(&self) -> String {
         match serde_json::from_slice::<Value>(&self.body) {
             Ok(Value::Object(mut problem)) if self.status == 409 => {

@@ -51,7 +51,7 @@ fn document_of(url: &Url) -> &'static Value {
     }
 }
 
-/// The fields that HTTP itself adds, and those of CORS, which docs/API.md describes.
+/// The fields that HTTP itself adds. Those of CORS, which docs/API.md describes, are recognised by their prefix.
 const OF_HTTP: [&str; 5] = [
     "connection",
     "content-length",
@@ -60,8 +60,8 @@ const OF_HTTP: [&str; 5] = [
     "transfer-encoding",
 ];
 
-/// Compares a response with the document's description of its operation. A path or method that the document lacks must
-/// be answered with a problem.
+/// Compares a response with the document's description of its operation. If the document lacks the path or method, only
+/// a problem is compared, with the schema `Problem`.
 #[track_caller]
 pub(crate) fn check(method: &Method, url: &Url, status: u16, headers: &HeaderMap, body: &[u8]) {
     let (document, path) = (document_of(url), url.path());
@@ -122,7 +122,7 @@ pub(crate) fn check(method: &Method, url: &Url, status: u16, headers: &HeaderMap
 /// The paths of probes, which both listeners have.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
 
-/// The place of the operation in the document.
+/// The JSON pointer to the operation in the document.
 fn operation_of(document: &Value, method: &Method, path: &str) -> Option<String> {
     // Methods are case-sensitive: `get` is not `GET`.
     let method = match *method {
@@ -153,7 +153,7 @@ pub(crate) fn assert_is(document: &Value, schema: &str, body: &[u8]) {
     assert_valid(&Schema::named(document, schema), body);
 }
 
-/// The members of these schemas, at any depth, that no response of this process had.
+/// The members of these schemas, at any depth, that no response of this process had with a value other than `null`.
 pub(crate) fn never_seen(document: &Value, schemas: &[&str]) -> Vec<String> {
     let seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut all = BTreeSet::new();

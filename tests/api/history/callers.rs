@@ -95,7 +95,7 @@ async fn history_of_another_contact_is_the_404_of_an_unknown_one() {
         }
     }
     assert_eq!(app.engage.total_calls(), 0);
-    // The address leads to another contact than the token: no call is made for that contact's history.
+    // The e-mail address belongs to another contact than the token's contact id: no call is made for a history.
     let both = json!({"contactId": BO.id, "email": ALVA.email, "email_verified": true});
     let token = issuer.sign(&claims(both));
     let target = format!("/customer?email={}&parts={ALL}", ALVA.email);

@@ -236,7 +236,7 @@ async fn unreadable_transaction_is_left_out_and_the_list_degraded() {
         assert!(left.contains(&json!("readable")), "{item}");
         assert!(left.len() <= 2, "{item}");
         assert_eq!(answer.at("/degraded"), json!([TRANSACTIONS]), "{item}");
-        // It stays so for as long as it is cached.
+        // The cached list is degraded too.
         let cached = app.get(&alva(TRANSACTIONS)).await;
         cached.assert_hit();
         assert_eq!(cached.at("/degraded"), json!([TRANSACTIONS]), "{item}");

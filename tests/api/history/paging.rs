@@ -68,7 +68,7 @@ async fn pages_follow_one_another_without_gap_or_repetition() {
         assert_eq!(before.is_null(), number == 5);
     }
     assert_eq!(seen, ids((0..57).rev()));
-    // All pages are one call.
+    // All pages come from one call.
     assert_eq!(app.engage.calls(Endpoint::PointTransactions), 1);
     let default = app.get(&bo(TRANSACTIONS)).await;
     assert_eq!(each(&default, TRANSACTIONS, "id").len(), 20);
@@ -85,7 +85,7 @@ async fn items_of_one_moment_are_never_split_between_pages() {
     all.push(of_moment(9, "2026-10-01T11:00:00Z"));
     pages(&app, Endpoint::PointTransactions, 9, &[&all]);
     let first = page(&app, TRANSACTIONS, 2, &Value::Null).await;
-    // Of the same millisecond, though not of the same instant.
+    // These items have the same millisecond, though not the same instant.
     assert_eq!(
         each(&first, TRANSACTIONS, "id"),
         ids([8, 6, 5, 4, 3, 2, 1, 0].into_iter())
@@ -123,7 +123,7 @@ async fn redeemed_vouchers_are_paged_by_the_time_of_redemption() {
 
 #[tokio::test]
 async fn newest_of_a_long_list_are_read_whatever_its_order() {
-    // Nine pages of transactions of ten each.
+    // Nine pages of ten transactions each are read.
     let of_page = |numbers: Vec<usize>| numbers.into_iter().map(transaction).collect::<Vec<_>>();
     for is_newest_first in [true, false] {
         let app = with_account().await;
@@ -172,7 +172,7 @@ async fn long_list_of_redeemed_vouchers_is_truncated_after_ten_pages() {
         app.advance(std::time::Duration::from_secs(1));
     }
     let answer = page(&app, REDEEMED, 100, &Value::Null).await;
-    // A single item does not show the order, so the items of the first ten pages count.
+    // A page of one item does not show the order of the list, so the first ten pages are read.
     assert_eq!(each(&answer, REDEEMED, "id").len(), 10);
     assert_eq!(answer.at("/redeemedVouchers/truncated"), json!(true));
     assert_eq!(app.engage.calls(Endpoint::RedeemedVouchers), 10);

@@ -272,7 +272,7 @@ fn wrong_content_types() -> Vec<Row> {
         let request = post_with(headers, body.as_bytes());
         rows.push(Row::new(request, Problem(400, "InvalidParameter")));
     }
-    // A query next to a body is ignored, and a compressed bomb is not JSON.
+    // A query next to a body is ignored, and gzip bytes without a `Content-Encoding` are not JSON.
     let plain = "Content-Type: application/json\r\n";
     let with_query = String::from_utf8(post_with(plain, body.as_bytes())).expect("text");
     let with_query = with_query.replace("/lookup ", &format!("/lookup?{}&{MARK}=1 ", cached()));

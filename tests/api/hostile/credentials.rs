@@ -1,4 +1,4 @@
-//! Keys and tokens of every kind except valid ones.
+//! Invalid keys and tokens, and valid ones in wrong or repeated headers.
 
 use serde_json::{Value, json};
 

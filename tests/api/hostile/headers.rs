@@ -7,7 +7,7 @@ use super::{
     MARK, Row, bare, cached, key,
 };
 
-/// The headers that the service evaluates.
+/// Headers that the service evaluates, each of which gets all the nonsense.
 const EVALUATED: [&str; 4] = [
     "Cache-Control",
     "If-None-Match",
@@ -184,7 +184,7 @@ fn nonsense_for_one_header() -> Vec<(&'static str, String)> {
     values
 }
 
-/// Headers that the service ignores.
+/// Other headers. The service evaluates some of them, such as `If-Match`, and ignores most.
 fn ignored() -> Vec<&'static str> {
     vec![
         "Range: bytes=0-",

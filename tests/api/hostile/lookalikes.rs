@@ -143,7 +143,7 @@ fn national_ids() -> Vec<Row> {
     .collect()
 }
 
-/// Homoglyphs in the keywords of parameters.
+/// Homoglyphs in parameter values that are keywords.
 fn words() -> Vec<Row> {
     [
         ("view", "fu\u{6c}\u{131}"),

@@ -1,5 +1,5 @@
-//! Parameter pollution: parameters that two parsers would read differently: repeated, nested, joined by other
-//! separators, empty.
+//! Parameter pollution: parameters that two parsers may read differently, because they are repeated, nested, joined by
+//! other separators, or empty.
 
 use engage_simulator::fixtures::{ALVA, BO};
 

@@ -1,5 +1,5 @@
-//! Requests that two parsers could read differently. Each is followed by another request, which must not be answered as
-//! one.
+//! Requests that two parsers could read differently. A request with a body is followed by another request, which must
+//! not be answered.
 
 use engage_simulator::fixtures::ALVA;
 
@@ -153,7 +153,7 @@ fn transfer_codings() -> Vec<Row> {
     rows
 }
 
-/// Chunks of whose size two parsers could disagree.
+/// Chunks about whose size two parsers could disagree.
 fn chunks() -> Vec<Row> {
     let body = body();
     let size = format!("{:x}", body.len());
@@ -196,7 +196,7 @@ fn chunks() -> Vec<Row> {
     .collect()
 }
 
-/// Lines with other ends, and folded lines.
+/// Lines with other line endings, folded lines, and requests of other protocols.
 fn lines() -> Vec<Row> {
     let key = key();
     let mut rows = Vec::new();

@@ -33,7 +33,7 @@ const VALUES: usize = PEOPLE * 2 / 3;
 /// The service's key of digests.
 pub(crate) const DIGEST_KEY: &str = "a key of the test of moving identifiers";
 
-/// A value of a kind, of contacts of one type.
+/// A value of an identifier kind among the contacts of one type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Slot {
     pub(crate) kind: usize,
@@ -41,7 +41,7 @@ pub(crate) struct Slot {
     pub(crate) is_member: bool,
 }
 
-/// What a contact has.
+/// The identifiers and the type of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     values: [usize; 4],
@@ -84,7 +84,7 @@ pub(crate) struct People {
 }
 
 impl People {
-    /// Values of one kind are unique among the contacts of one type.
+    /// Creates the contacts. At first, values of one kind are unique among the contacts of one type.
     pub(crate) fn create(engage: &Simulator) -> Self {
         let mut people = Self {
             ids: Vec::new(),
@@ -170,7 +170,7 @@ impl People {
         )
     }
 
-    /// Moves an identifier, swaps two, lets two contacts share one, or changes a type. Returns the contacts concerned.
+    /// Moves an identifier, swaps two, lets two contacts share one, or changes a type. Returns the affected contacts.
     pub(crate) fn change(&mut self, engage: &Simulator) -> Vec<usize> {
         let to = self.any();
         let kind = fastrand::usize(0..KINDS.len());
@@ -192,7 +192,8 @@ impl People {
             2..8 => changed
                 .iter()
                 .for_each(|from| self.states[*from].values[kind] = own),
-            // Never without a value: a hidden field would not contradict what `/contacts/id` returned a moment ago.
+            // The contact always gets another value: a hidden field would not contradict what `/contacts/id` returned a
+            // moment ago.
             _ => changed
                 .iter()
                 .for_each(|from| self.states[*from].values[kind] = VALUES + from),
@@ -246,7 +247,7 @@ fn text(kind: usize, value: usize) -> String {
     }
 }
 
-/// The value of a profile's field.
+/// The number of the value that a profile's field shows.
 pub(crate) fn value_of(kind: usize, shown: &str) -> Option<usize> {
     (0..VALUES + PEOPLE).find(|value| text(kind, *value) == shown)
 }

@@ -80,7 +80,7 @@ impl Settings {
         keys.any(|((client, ..), is_set)| *client == id && is_set)
     }
 
-    /// The clients of these settings, made from those of the harness.
+    /// Writes the clients of these settings, made from those of the harness, and any mistake into the configuration.
     fn apply(&self, config: &mut Config, all: &[ClientConfig]) {
         config.auth.clients = all.to_vec();
         for id in ["shop", "reader"] {
@@ -109,7 +109,7 @@ struct Model {
 const FULL: u64 = 1000;
 
 impl Model {
-    /// Whether the reload succeeds.
+    /// Reloads the configured settings. Returns whether that succeeds.
     fn reload(&mut self) -> bool {
         if self.configured.has_mistake {
             return false;

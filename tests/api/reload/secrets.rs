@@ -150,7 +150,7 @@ async fn reload_reads_the_issuers_keys_again() {
     let rotated = issuer.rotate();
     let reloaded = app.reload(|_| {}).await.expect("a reload");
     assert_eq!(reloaded.changed, ["auth.jwt.jwks_file"]);
-    // They are read in the background.
+    // The keys are read in the background.
     let mut last = status_of(&app, &token).await;
     for _ in 0..1000 {
         if last == 401 {

@@ -51,7 +51,8 @@ impl CertificateAuthority {
         }
     }
 
-    /// A file with its certificate. One per process, and each test runs in its own process.
+    /// Writes its certificate to a file and returns the path. All authorities of a process share the file; each test
+    /// runs in its own process.
     pub(super) fn file(&self) -> PathBuf {
         let name = format!("authority-{}.pem", std::process::id());
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);

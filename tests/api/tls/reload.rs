@@ -49,7 +49,7 @@ async fn file_that_is_no_certificate_changes_nothing_and_is_a_failed_reload() {
     let failed = "engage_bff_reloads_total{outcome=\"failed\"}";
     assert_eq!(metric(&app, failed).await, "1");
     assert_eq!(metric(&app, "engage_bff_last_reload_failed").await, "1");
-    // The earlier connections stay in use, and new ones would be made as before.
+    // The earlier connections stay in use, and new ones are made as before.
     app.get(&of(&ids[6])).await.assert_ok();
     assert_eq!(proxy.connections(), 1);
     app.advance(NEW_POOL);

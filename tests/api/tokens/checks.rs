@@ -239,7 +239,7 @@ async fn malformed_times_are_401() {
             let token = with_claims(&issuer, json!({name: malformed}));
             assert_eq!(status(&app, &token).await, 401, "{name} {malformed}");
         }
-        // No double can represent it.
+        // No double can represent this value.
         let all = of_alva()
             .to_string()
             .replacen('{', &format!("{{\"{name}\":1e999,"), 1);
@@ -339,7 +339,7 @@ async fn keys_of_other_curves_verify_only_their_algorithm() {
         .await;
         let valid = key.sign(&of_alva());
         assert_eq!(status(&app, &valid).await, 200, "{algorithm:?}");
-        // The same signature under the name of another algorithm.
+        // A signature by the same key under the name of another algorithm.
         let confused = key.sign_text(
             &json!({"alg": "ES256", "kid": "other"}).to_string(),
             &of_alva().to_string(),

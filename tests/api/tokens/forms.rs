@@ -42,7 +42,7 @@ async fn shopper_whose_email_differs_in_engage_is_a_mismatch() {
     app.engage
         .contact(ALVA.id)
         .email("Alva <alva.testsson@example.com>");
-    // The mismatch has a back-off.
+    // The mismatch has a back-off, which the purge ends.
     app.customers
         .purge_everything()
         .await

@@ -63,7 +63,7 @@ async fn valid_token_is_503_until_keys_are_loaded() {
     }
     let query = format!("contactId={}", ALVA.id);
     app.get_as(TILL, &query).await.assert_ok();
-    // Fetched again within a second, without a request.
+    // The service fetches the keys again within a second, without a request.
     server.publish(&issuer);
     let requests = server.requests();
     app.advance(SECOND);
@@ -212,7 +212,7 @@ async fn unknown_key_ids_cause_one_fetch_in_three_seconds() {
         .await
         .assert_problem(401, "Unauthorized");
     assert_eq!(server.requests(), 2);
-    // Known to be absent for a minute.
+    // For a minute the key is known to be absent, so no fetch is made.
     get(&app, &with_key_id(&issuer, "unknown"), "/customer/me")
         .await
         .assert_problem(401, "Unauthorized");
@@ -221,13 +221,13 @@ async fn unknown_key_ids_cause_one_fetch_in_three_seconds() {
         for each in 0..20 {
             let unknown = with_key_id(&issuer, &format!("{round}/{each}"));
             let answer = get(&app, &unknown, "/customer/me").await;
-            // The next fetch is later than this caller waits.
+            // The next fetch starts later than this caller's deadline.
             assert!([401, 503].contains(&answer.status), "{}", answer.text());
         }
         get(&app, &good, "/customer/me").await.assert_ok();
         app.advance(3 * SECOND);
         let_requests_arrive().await;
-        // Its retry is answered from that fetch, which did not contain the key.
+        // When the token is sent again, that fetch decides: it did not contain the key.
         get(
             &app,
             &with_key_id(&issuer, &format!("{round}/19")),

@@ -14,7 +14,7 @@ use crate::{
 
 const REFUSED: &str = "token refused";
 
-/// A refused token for each reason.
+/// Refused tokens, each with its reason; every reason occurs.
 fn refused_tokens(issuer: &Issuer) -> Vec<(&'static str, String)> {
     let signed = |own: Value| {
         let mut all = claims(own);

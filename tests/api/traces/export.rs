@@ -198,7 +198,7 @@ fn authorizations(collector: &Collector) -> Vec<String> {
         .collect()
 }
 
-/// A service that traces only what its caller traces; the collector requires this token.
+/// A service that traces only what its callers trace, and sends this token to the collector.
 async fn with_token(token: &str) -> (TestApp, Collector) {
     let headers = format!("Authorization=Bearer%20{token}");
     traced_with(0.0, |config| {

@@ -35,7 +35,7 @@ async fn send(app: &TestApp, key: Option<&str>, token: Option<&str>, traceparent
     Answer::of(request).await.assert_ok();
 }
 
-/// The spans that have arrived when the service has ended, which sends the remaining ones.
+/// Stops the service, which sends its remaining spans, and returns all spans that arrived.
 async fn all_spans(app: TestApp, collector: &Collector) -> Spans {
     app.stop().await.expect("a clean end");
     collector.spans()

@@ -147,7 +147,7 @@ async fn with_a_small_cache() -> TestApp {
     TestApp::with(|config| config.cache.max_size = ByteSize::mib(1)).await
 }
 
-/// A note that compresses to no less than three quarters.
+/// A note that compresses only to about three quarters.
 fn note_of(length: usize) -> Value {
     let mut random = fastrand::Rng::with_seed(7);
     json!(
@@ -172,7 +172,7 @@ async fn record_too_large_with_rendered_answers_is_cached_without_them() {
         again.assert_ok().assert_hit();
         assert_eq!(again.body, first.body);
     }
-    // It is not compressed either, because the response is not cached.
+    // The response is not compressed either, because it is not cached.
     for _ in 0..3 {
         let request = app.customer(TILL, &query).header("accept-encoding", "gzip");
         let answer = Answer::of(request).await;

@@ -13,7 +13,7 @@ use crate::{
     harness::TestApp,
 };
 
-/// Answers with this expiry in one item of the part.
+/// Makes Engage return one item of the part with this expiry, and requests the part.
 async fn answer(app: &TestApp, part: &str, expiry: &Value) -> crate::harness::Answer {
     let (endpoint, body) = match part {
         "vouchers" => (

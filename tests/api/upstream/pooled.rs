@@ -126,7 +126,7 @@ async fn working_connection_does_not_hide_dead_ones() {
     relay.forget_connections();
     let dead: Vec<_> = ids[2..4].iter().map(|id| app.spawn_get(&of(id))).collect();
     let_requests_arrive().await;
-    // Both pooled connections are busy, so this one is new.
+    // Both pooled connections are busy, so this call opens a new one.
     app.get(&of(&ids[4])).await.assert_ok();
     app.advance(10 * SECOND);
     let_requests_arrive().await;

@@ -16,7 +16,7 @@ use tokio::{
 #[derive(Default)]
 struct State {
     connections: usize,
-    /// Traffic of all connections before this one is dropped.
+    /// Traffic of this many connections, the oldest ones, is dropped.
     forgotten: usize,
     /// The number of next requests on reused connections to answer by closing the connection.
     cuts_of_reused: usize,

@@ -96,7 +96,7 @@ async fn repeat_counts_against_the_budget() {
     let ids = ids(&app);
     app.get(&of(&ids[0])).await.assert_ok();
     relay.cut_reused(1);
-    // The second token is for the first attempt, and there is no third.
+    // The second token is spent on the first attempt, and there is no third.
     let answer = app.get(&of(&ids[1])).await;
     answer.assert_problem(502, "UpstreamFailed");
     assert_eq!((relay.cut(), app.engage.total_calls()), (1, 1));

@@ -218,7 +218,7 @@ async fn unrequested_content_codings_and_types_are_502() {
 async fn request_answered_by_408_on_a_pooled_connection_is_repeated() {
     let answers = AtomicUsize::new(0);
     let (app, rewriter) = behind(Arc::new(move |status, body| {
-        // Each connection is closed this way when a second request arrives.
+        // Every second request is answered this way: the one on the pooled connection.
         if answers.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
             let lines = "connection: close\r\n";
             return (whole("HTTP/1.1", 408, " Request Timeout", lines, b""), true);

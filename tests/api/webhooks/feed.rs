@@ -109,7 +109,7 @@ async fn single_unreadable_delivery_and_forgeries_do_not_shorten_lifetimes() {
         forged.assert_problem(401, "Unauthorized");
     }
     app.engage.encrypt_webhooks(Some(KEY));
-    // However often the sender retries, it counts once.
+    // However often the sender retries a delivery, it counts once.
     let (headers, body) = app.engage.webhook("contact.updated", ALVA.id);
     for _ in 0..5 {
         let sealed = app.deliver(headers.clone(), body.clone()).await;
@@ -148,7 +148,7 @@ async fn three_unreadable_deliveries_shorten_lifetimes_until_their_rate_falls() 
     assert_eq!(state(&app).await, "failing");
     assert_refetched(&app.get(&by_email()).await);
     app.engage.encrypt_webhooks(None);
-    // Half of the deliveries are readable: most changes are still missed.
+    // As long as no more than half of the deliveries are readable, the feed is failing.
     for _ in 0..5 {
         assert_accepted(&deliver(&app, "contact.created", "no-contact").await);
         assert_eq!(state(&app).await, "failing");

@@ -69,7 +69,7 @@ async fn change_before_the_start_is_not_hidden_by_a_lagging_overview() {
     app.engage
         .contact(ALVA.id)
         .attribute("firstName", json!("Alvina"));
-    // As if the service had just started.
+    // The list of changes contains the change before the contact is first requested.
     app.advance(POLL);
     polled(&app, 2).await;
     let answer = app.get(&by_email()).await;
@@ -79,7 +79,7 @@ async fn change_before_the_start_is_not_hidden_by_a_lagging_overview() {
         .iter()
         .find(|call| call.endpoint == Endpoint::Changes)
         .expect("a call");
-    // Local time, as in Voyado's example; it reaches back by the overview lag plus two minutes.
+    // The times are local, as in Voyado's example; the first poll reaches back by the overview lag plus two minutes.
     let from = first.query.iter().find(|(name, _)| name == "fromDate");
     let to = first.query.iter().find(|(name, _)| name == "toDate");
     assert_eq!(
@@ -191,7 +191,7 @@ async fn list_of_thirty_thousand_changes_is_read_completely() {
     assert!(!logs().contains("polling /contacts/changes failed"));
 }
 
-/// Asserts that everything is refetched once, and that the next poll starts where this one ended.
+/// Asserts that everything is refetched once, and that the next poll starts where the failed one ended.
 async fn assert_everything_is_refetched(app: &TestApp, polls: usize) {
     let answer = app
         .get_until(&by_email(), |answer| {

@@ -1,5 +1,5 @@
-//! A webhook at every point of a running fetch, for a change at every earlier point: the old data is neither served
-//! after the webhook was acknowledged nor left in the cache.
+//! A webhook at every point of a running fetch, for a change at the same or an earlier point: the old data is neither
+//! served after the webhook was acknowledged nor left in the cache.
 
 use engage_simulator::{Endpoint, VoucherSeed};
 use serde_json::Value;
@@ -77,7 +77,8 @@ fn lists(list: &Value, id: &str) -> bool {
         .is_some_and(|list| list.iter().any(|item| item["id"] == id))
 }
 
-/// The points of a cold request: before it, during the overview, during the points, and after it.
+/// The number of moments in a cold request: before it, during the overview call, during the call for points, and after
+/// it.
 const MOMENTS: usize = 4;
 
 /// At the given moment, makes the change, delivers the webhook, or does both in this order.
@@ -135,7 +136,7 @@ async fn webhook_at_any_point_of_a_fetch_leaves_no_old_data() {
     }
 }
 
-/// Asserts that the change is visible now, as a hit, and after every refetch while the overview lags.
+/// Asserts that the change is visible now, a second later, and after every expiry while the overview lags.
 async fn assert_stays_new(app: &TestApp, case: &Case, place: &str) {
     for step in [0, 1, 91, 91, 400] {
         app.advance(Duration::from_secs(step));

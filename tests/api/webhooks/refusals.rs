@@ -158,7 +158,7 @@ async fn signed_body_that_is_no_json_object_is_400() {
     assert_eq!(logs().matches("webhook feed failing").count(), 1);
 }
 
-/// Like `sign`, for bytes that are not text.
+/// Like `signed`, at the start time, for bytes that are not text.
 fn signed_bytes(id: &str, body: &[u8]) -> reqwest::header::HeaderMap {
     use aws_lc_rs::hmac;
     use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -203,7 +203,7 @@ async fn body_above_the_limit_is_413_with_or_without_a_length() {
         let unannounced = app.deliver(headers, pieces).await;
         assert_eq!(unannounced.status, status);
     }
-    // They came from Engage, so their changes count as missed.
+    // The oversized deliveries were signed with Engage's secret, so their changes count as missed.
     assert_eq!(count(&app, "(unread)", "too-large").await, Some(4));
     assert_eq!(state(&app).await, "failing");
 }
@@ -229,7 +229,8 @@ async fn oversized_forgeries_do_not_affect_the_feed_state() {
     assert_eq!(state(&app).await, "working");
 }
 
-/// Asserts that a payload encrypted with another key is refused, counted as missed, and accepted once it is readable.
+/// Asserts that an encrypted payload is refused and counted as missed if the service has this key or none, and that it
+/// is accepted once it is readable.
 async fn assert_sealed_is_refused(key: Option<&str>) {
     let app = TestApp::with(|config| {
         with_secret(config);

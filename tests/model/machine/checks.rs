@@ -29,7 +29,7 @@ use crate::{
     world::{Alias, CONTACTS, Kind, TestLookup, matches},
 };
 
-/// More polls than all tasks of a case need together.
+/// More polls than all tasks of a case together need to become idle.
 const MANY_POLLS: usize = 20_000;
 /// How long a call may wait for the budget.
 const LONGEST_BUDGET_WAIT: Duration = Duration::from_secs(2);
@@ -58,7 +58,7 @@ impl Machine {
         Ok(())
     }
 
-    /// P5, P6 and P7, checked on the calls in flight.
+    /// Checks P5, P6 and P7, and P10 for calls that failed, on the calls so far.
     fn check_calls(&mut self) -> CheckResult {
         let now = self.now();
         let wire = lock(&self.wire);
@@ -79,7 +79,7 @@ impl Machine {
                 call.start
             );
         }
-        // A call may have waited for the budget first, so it may be younger than its flight.
+        // The service's flight may have waited for the budget first, so it may be older than its first call.
         let patience = if self.is_scarce(&wire) {
             PATIENCE.saturating_sub(LONGEST_BUDGET_WAIT)
         } else {

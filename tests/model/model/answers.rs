@@ -258,8 +258,8 @@ impl Model {
         Ok(())
     }
 
-    /// P3: nothing was fetched before an invalidation, and no version is older. Returns the deliveries that may have
-    /// filled the part.
+    /// P3: the part was not fetched before an invalidation, and none of its versions is older than one that was
+    /// invalidated or that an entity endpoint returned. Returns the deliveries that may have filled the part.
     fn check_finality(
         &self,
         wire: &Wire,

@@ -12,12 +12,12 @@ use crate::{
 
 /// From this number of failures on, there may be an outage.
 const OUTAGE: usize = 3;
-/// Younger data is never refreshed ahead.
+/// Data that is younger than this is never refreshed before it expires.
 const SHORTEST_DEMAND: Duration = Duration::from_secs(24);
 
 impl Model {
-    /// P5: a call that began after the last request, change and invalidation, and got a response, is not repeated while
-    /// its data is fresh.
+    /// P5: a call that began after the last request, change and invalidation, and got a response, is not repeated at
+    /// the same time; in a case without any change or invalidation, not within `SHORTEST_DEMAND` either.
     pub(crate) fn check_repeats(&self, wire: &Wire, new: &[Call]) -> CheckResult {
         let settled = self
             .last_arrival
@@ -116,7 +116,7 @@ impl Model {
         Ok(())
     }
 
-    /// Whether an overview is allowed again to fill some part between the two times.
+    /// Whether at some time between these two an overview is allowed again to fill some part.
     fn expires_between(&self, from: Tick, to: Tick) -> bool {
         let bounds = self.bounds.iter().flat_map(PartMap::iter);
         let mut ends = bounds.map(|(_, bound)| bound.since + self.overview_lag);

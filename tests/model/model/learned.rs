@@ -240,7 +240,7 @@ fn is_shared(world: &World, wire: &Wire, lookup: TestLookup) -> bool {
     (0..CONTACTS).filter(has_shown).count() > 1 || calls_by(wire, lookup).any(is_ambiguous)
 }
 
-/// The calls by an identifier that got a response.
+/// The answered calls by an identifier.
 fn calls_by(wire: &Wire, lookup: TestLookup) -> impl Iterator<Item = &Call> {
     wire.calls.iter().filter(move |call| {
         let asked = match call.target {
@@ -269,7 +269,7 @@ fn leads_to(call: &Call, contact: usize) -> bool {
     response.leads_to == Some(contact) || response.versions.iter().any(is_profile)
 }
 
-/// The contact's profiles that were delivered readably.
+/// The delivered profiles of the contact whose identifiers are readable.
 fn profiles(wire: &Wire, contact: usize) -> impl Iterator<Item = &Delivery> {
     all_profiles(wire).filter(move |delivery| delivery.contact == contact)
 }

@@ -49,7 +49,8 @@ impl Model {
     pub(super) fn apply_purges(&mut self, world: &World, delivery: &Delivery) {
         let state = &world.at(delivery.version).contacts[delivery.contact];
         for purge in &self.purges {
-            // Every call that was in flight when the purge was acknowledged has ended by then.
+            // A purge is in force for `TIMEOUT`: after that, every call that was in flight when it was acknowledged has
+            // ended.
             let is_in_force =
                 delivery.at > purge.mark && delivery.at.tick.since(purge.mark.tick) <= TIMEOUT;
             if !is_in_force || !state.matches(delivery.contact, purge.lookup) {

@@ -1,4 +1,4 @@
-//! The collector of traces: each check with its fault.
+//! The collector of traces: its checks, with faults of the connection and of the export.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,7 +10,8 @@ use std::{
 use super::Online;
 use crate::harness::Engage;
 
-/// A collector that answers every message with this status. Returns the head of each, too.
+/// A collector that answers every message with this status. Returns its address, and a receiver of the head of each
+/// message.
 fn collector(status: &'static str) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");

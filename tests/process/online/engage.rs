@@ -203,7 +203,7 @@ fn rate_above_engages_warns_and_a_429_fails_only_the_rate() {
     }
 }
 
-/// An answer about an unknown contact at this time.
+/// A response about an unknown contact, dated at this time.
 fn answer_at(time: Timestamp) -> Fault {
     let body = r#"{"errorCode":"ContactNotFound","message":"Contact not found."}"#;
     let date = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time);

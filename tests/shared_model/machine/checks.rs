@@ -228,7 +228,7 @@ impl Machine {
             if let Some(before) = last.insert(target.clone(), call.at) {
                 let passed = Duration::try_from(call.at.duration_since(before));
                 let passed = passed.unwrap_or_default();
-                // The last tenth of a lifetime may be refreshed early.
+                // Data may be refreshed in the last tenth of its lifetime.
                 demand!(
                     passed + Duration::from_secs(4) >= FALLBACK,
                     "S1",

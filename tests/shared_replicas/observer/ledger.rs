@@ -1,4 +1,4 @@
-//! Records what was acknowledged when, when the server worked, and what was read.
+//! Records what was acknowledged and when, at which times the server worked, and what was read.
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +40,8 @@ struct State {
     acknowledged: BTreeMap<(usize, Field), Vec<(u64, Tick)>>,
     /// The periods in which the server did not work for all replicas, with the cause. The last one may not have ended.
     disturbed: Vec<(Tick, Tick, String)>,
-    /// The reads while the server worked, and while it did not: all reads, old ones within the bound, the greatest age.
+    /// The reads while the server worked, and those while it did not: how many there were, how many returned old data,
+    /// and the greatest age.
     tallies: [Tally; 2],
     violations: Vec<String>,
     failures: Vec<String>,

@@ -42,7 +42,7 @@ impl Traffic {
         self.random.usize(..most)
     }
 
-    /// Reads until it is over.
+    /// Reads until the run is over.
     pub(super) async fn read(mut self, pause: Duration) {
         while !self.is_over() {
             let contact = self.contact();
@@ -202,7 +202,7 @@ impl Traffic {
     }
 }
 
-/// The last version of all contacts.
+/// The last version that was given to any contact.
 static VERSIONS: std::sync::Mutex<u64> = std::sync::Mutex::new(1_000_000);
 
 fn version_of_name(answer: &Answer) -> u64 {

@@ -329,7 +329,7 @@ impl<'a> Both<'a> {
                     stream: LIMITS,
                 };
                 if *is_due {
-                    // A heartbeat is due, and replicas count as alive only for a moment.
+                    // Waits until a heartbeat is due; with this interval, replicas count as alive only for a moment.
                     let clock = Clock::system();
                     clock
                         .sleep_until(clock.tick() + Duration::from_millis(8))
@@ -364,7 +364,7 @@ impl<'a> Both<'a> {
                 let stream = format!("{PREFIX}{:016x}:s", self.epoch.0);
                 self.redis.command(&["DEL", &stream]);
                 self.standin.evict(Evicted::Stream);
-                // The next entry has a position of its own.
+                // Waits, so that the next entry gets a position that no earlier entry had.
                 let clock = Clock::system();
                 clock
                     .sleep_until(clock.tick() + Duration::from_millis(2))

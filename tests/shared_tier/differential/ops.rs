@@ -30,7 +30,7 @@ pub(super) enum Op {
         parts: PartSet,
         from_overview: PartSet,
         entity_only: PartSet,
-        /// How much later than the first request it was requested.
+        /// The time of its request: milliseconds after `Side::base`.
         later: u64,
     },
     Release(usize),

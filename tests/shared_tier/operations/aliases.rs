@@ -75,7 +75,7 @@ async fn a_purge_ends_every_alias_of_its_contact() {
     tier.fill_alias(ANNAS_MAIL, ANNA).await;
     tier.invalidate(purge(ANNA)).await;
     assert!(is_leased(&tier).await);
-    // The contact's next generation has another name.
+    // The contact that is stored anew is another generation, to which the alias does not lead.
     tier.fill(ANNA, "new").await;
     assert!(is_leased(&tier).await);
     let peeked = tier.peek(ALIAS).await;

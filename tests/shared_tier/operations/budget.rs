@@ -46,7 +46,7 @@ fn server_time(tier: &Tier) -> u64 {
     number(&time[0]) * 1000 + number(&time[1]) / 1000
 }
 
-/// The same for a replica that lends its share for five seconds.
+/// The command of a replica that lends its share for five seconds.
 fn lends(tier: &Tier, replica: ReplicaId) -> TokenCommand {
     TokenCommand {
         lent_until: ServerTime(server_time(tier) + 5000),
@@ -267,7 +267,7 @@ async fn a_restart_with_its_keys_empties_the_budget_but_keeps_a_pause() {
     assert!(reply.pause.expect("it lasts") > 57 * SECOND);
 }
 
-/// The number of replicas, and the number of shares of which the budget grows by one.
+/// The number of replicas, and how many times as long the next token takes as with all shares lent.
 async fn shares(tier: &Tier, known_replicas: u32) -> (u32, u64) {
     // The budget is empty: the next token takes a minute with all shares.
     set(tier, "tokens", "0");

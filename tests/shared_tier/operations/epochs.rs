@@ -15,7 +15,7 @@ use crate::{
 
 const CONTACT: Subject = Subject::Contact(ANNA);
 
-/// Asserts that every operation fails in an epoch that is not the current one.
+/// Asserts that every operation that needs the current epoch fails in another one.
 async fn expect_ended(tier: &Tier, lease: crate::harness::Lease) {
     let (backend, epoch) = (&tier.backend, tier.epoch);
     let ended = Some(BackendError::Epoch);

@@ -59,7 +59,7 @@ async fn a_lease_after_the_invalidation_stores_everything() {
     tier.invalidate(parts_of(ANNA, &[Part::Points])).await;
     assert_eq!(tier.served(ANNA).await.len(), 4);
     tier.lease(Subject::Contact(BERT)).await;
-    // The remaining values were requested in the same millisecond or before.
+    // Waits, because values requested in the same millisecond as the remaining ones would not replace them.
     crate::harness::wait(std::time::Duration::from_millis(2)).await;
     assert_eq!(tier.fill(ANNA, "new").await.stored, PartSet::ALL);
 }

@@ -20,8 +20,8 @@ fn kilobytes(mut command: StoreCommand) -> StoreCommand {
     command
 }
 
-/// Prints the server's cost of each script since the last reset: elapsed time, and processor time including everything
-/// around the script.
+/// Prints the server's average cost of one run of a script since the last reset: elapsed time, and processor time
+/// including everything around the script.
 fn print(tier: &Tier, what: &str) {
     let stats = tier.server.info("commandstats", "cmdstat_evalsha");
     let stats = stats.expect("it ran scripts");

@@ -36,7 +36,7 @@ impl<'a> Schema<'a> {
         Self::at(document, &format!("/components/schemas/{name}"))
     }
 
-    /// A member of it, in the form of the list of seen members.
+    /// A member of this schema, in the form of `SEEN`.
     fn member(&self, name: &str) -> String {
         let document = self.document["info"]["title"].as_str().unwrap_or_default();
         format!("{document} {}/properties/{name}", self.pointer)
@@ -79,7 +79,7 @@ impl<'a> Schema<'a> {
         items.iter().enumerate().map(child).collect()
     }
 
-    /// The members that it names, including those of `allOf`.
+    /// The members that the schema names, including those of `allOf`.
     fn members(&self) -> BTreeSet<&'a str> {
         let own = self.value.get("properties").and_then(Value::as_object);
         let own = own.into_iter().flat_map(Map::keys).map(String::as_str);
@@ -88,8 +88,8 @@ impl<'a> Schema<'a> {
     }
 }
 
-/// The place of an invalid value, and what is expected there. `members`: further allowed members, in addition to the
-/// schema's own.
+/// Returns an error with the place of an invalid value and the keyword or schema that it violates. `members`: further
+/// allowed members, in addition to the schema's own.
 pub(super) fn validate(
     schema: &Schema<'_>,
     value: &Value,
@@ -172,7 +172,7 @@ pub(super) fn validate(
     Ok(())
 }
 
-/// Checks that exactly one schema of `oneOf` is valid. If there is one error, it is that of the closest schema.
+/// Checks that exactly one schema of `oneOf` is valid. If none is valid, the error lists those of all of them.
 fn validate_choice(schema: &Schema<'_>, value: &Value, place: &str) -> Result<(), String> {
     let one_of = schema.each("oneOf");
     if one_of.is_empty() {

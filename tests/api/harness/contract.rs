@@ -60,8 +60,8 @@ const OF_HTTP: [&str; 5] = [
     "transfer-encoding",
 ];
 
-/// Compares a response with the document's description of its operation. If the document lacks the path or method, only
-/// a problem is compared, with the schema `Problem`.
+/// Compares a response with the document's description of its operation. If the document lacks the path or method, it
+/// must be a problem, or the answer to a preflight.
 #[track_caller]
 pub(crate) fn check(method: &Method, url: &Url, status: u16, headers: &HeaderMap, body: &[u8]) {
     let (document, path) = (document_of(url), url.path());
@@ -81,6 +81,9 @@ pub(crate) fn check(method: &Method, url: &Url, status: u16, headers: &HeaderMap
     let is_of_any = status == 431 || (is_problem && PROBES.contains(&path));
     let operation = operation_of(document, method, path).filter(|_| !is_of_any);
     let Some(operation) = operation else {
+        let is_preflight = *method == Method::OPTIONS && status == 204;
+        let is_undocumented = is_preflight || is_of_any || is_console(path);
+        assert!(is_problem || is_undocumented, "{method} {path} {status}");
         if is_problem && !is_head {
             assert_is(document, "Problem", &body);
         }
@@ -121,6 +124,11 @@ pub(crate) fn check(method: &Method, url: &Url, status: u16, headers: &HeaderMap
 
 /// The paths of probes, which both listeners have.
 const PROBES: [&str; 2] = ["/livez", "/readyz"];
+
+/// Whether the path is one of the console's, which the document of the operations listener lacks.
+fn is_console(path: &str) -> bool {
+    path == "/" || path.starts_with("/console/")
+}
 
 /// The JSON pointer to the operation in the document.
 fn operation_of(document: &Value, method: &Method, path: &str) -> Option<String> {

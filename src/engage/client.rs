@@ -22,7 +22,7 @@ use super::{
     failure_log::FailureLog,
     group::Group,
     point_names::PointNames,
-    transport::Transport,
+    transport::{Transport, longest_attempt},
     unreadable_log::UnreadableLog,
     wire::{self, Changes, MAX_DEFINITIONS, PointDefinition, Reader},
 };
@@ -78,11 +78,11 @@ pub struct EngageClient {
     clock: Clock,
 }
 
-/// The longest time from a call's start to its end: every attempt of every page takes the whole time-out, after the
-/// longest waits for a retry and for the call budget. Leaves out that waiting for the trial of a new connection pool
-/// may prolong an attempt by up to a second.
+/// The longest time from a flight's start until its data is stored: every attempt of every page takes as long as an
+/// attempt may, after the longest waits for a retry and for the call budget. The first attempt's wait ends before the
+/// flight starts; that leaves time for storing.
 pub fn longest_call(timeout: Duration) -> Duration {
-    (LONGEST_WAIT + timeout) * MAX_ATTEMPTS * MAX_PAGES
+    (LONGEST_WAIT + longest_attempt(timeout)) * MAX_ATTEMPTS * MAX_PAGES
 }
 
 /// The parts in the overview of an API version: points only in v2.
@@ -364,5 +364,19 @@ impl EngageClient {
             self.admission.metrics().left_out(part, left_out.len());
             self.unreadable_log.log(part, left_out, self.clock.tick());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longest_call_includes_the_trial_of_a_new_pool_in_each_attempt() {
+        let timeout = Duration::from_secs(10);
+        // The duration of an attempt is that of `attempt_ends_a_second_after_its_timeout_at_the_latest` in tests/api.
+        let attempts = Duration::from_secs(11) * MAX_ATTEMPTS * MAX_PAGES;
+        let waits = LONGEST_WAIT * MAX_ATTEMPTS * MAX_PAGES;
+        assert_eq!(longest_call(timeout), attempts + waits);
     }
 }

@@ -20,7 +20,7 @@ use reqwest::{
 
 use self::{
     client::Clients,
-    pool::{Generation, Pools},
+    pool::{Generation, Pools, TRIAL_TIMEOUT},
     refusal::Refusal,
 };
 use super::{
@@ -35,6 +35,11 @@ use crate::{
 };
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The longest time of one attempt with this time-out: after it, the attempt may wait for the trial of a new pool.
+pub(super) fn longest_attempt(timeout: Duration) -> Duration {
+    timeout + TRIAL_TIMEOUT
+}
 
 /// HTTP transport to Engage.
 pub(super) struct Transport {

@@ -33,7 +33,7 @@ const RETIRE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a new generation waits for a new call before a pending call of the old one tries it.
 const TRIAL_DELAY: Duration = Duration::from_millis(250);
 /// How long timed-out calls wait for the result of a trial, from the suspicion on.
-const TRIAL_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const TRIAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The current pool, and the factory of the next.
 pub(super) struct Pools {

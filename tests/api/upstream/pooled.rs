@@ -115,6 +115,37 @@ async fn new_call_serves_as_the_trial_of_a_new_connection() {
 }
 
 #[tokio::test]
+async fn attempt_ends_a_second_after_its_timeout_at_the_latest() {
+    let app = TestApp::with(|config| {
+        config.server.request_timeout = 30 * SECOND;
+        config.engage.timeout = 10 * SECOND;
+    })
+    .await;
+    let ids = ids(&app);
+    fill_pool(&app, &ids[..3]).await;
+    app.engage.fault(Endpoint::All, Fault::Hang);
+    let pending: Vec<_> = ids[3..6].iter().map(|id| app.spawn_get(&of(id))).collect();
+    app.engage.wait_for_calls(Endpoint::All, 6).await;
+    let finished = || {
+        pending
+            .iter()
+            .filter(|pending| pending.is_finished())
+            .count()
+    };
+    app.advance(10 * SECOND);
+    // One attempt ends with the time-out, and so replaces the pool; another is repeated on the new one.
+    wait_until(|| finished() == 1).await;
+    app.advance(SECOND / 4);
+    app.engage.wait_for_calls(Endpoint::All, 7).await;
+    // The third waits for the result of that trial.
+    app.advance(SECOND * 3 / 4 - Duration::from_millis(1));
+    let_requests_arrive().await;
+    assert_eq!(finished(), 1);
+    app.advance(Duration::from_millis(1));
+    wait_until(|| finished() == 2).await;
+}
+
+#[tokio::test]
 async fn working_connection_does_not_hide_dead_ones() {
     let mut relay = Relay::bind().await;
     let app = behind(&mut relay, |config| {

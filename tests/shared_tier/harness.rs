@@ -54,19 +54,29 @@ pub(crate) async fn wait(time: Duration) {
 
 /// A connection to a server as its default user. Not opened yet.
 pub(crate) fn backend(server: &RedisServer) -> RedisBackend {
-    backend_of(server, User::default())
+    backend_of(server, User::default(), 0)
 }
 
 /// A connection to a server as another user. Not opened yet.
 pub(crate) fn backend_as(server: &RedisServer, name: &str, password: &str) -> RedisBackend {
+    backend_in(server, 0, name, password)
+}
+
+/// The same to the database with this number.
+pub(crate) fn backend_in(
+    server: &RedisServer,
+    database: u32,
+    name: &str,
+    password: &str,
+) -> RedisBackend {
     let user = User {
         name: Some(name.to_owned()),
         password: Some(password.into()),
     };
-    backend_of(server, user)
+    backend_of(server, user, database)
 }
 
-fn backend_of(server: &RedisServer, user: User) -> RedisBackend {
+fn backend_of(server: &RedisServer, user: User, database: u32) -> RedisBackend {
     let address = ServerAddress {
         host: "127.0.0.1".to_owned(),
         port: server.port(),
@@ -75,7 +85,7 @@ fn backend_of(server: &RedisServer, user: User) -> RedisBackend {
         server: Server::At(address),
         tls: None,
         user,
-        database: 0,
+        database,
     };
     RedisBackend::new(Link::new(config), PREFIX.to_owned())
 }

@@ -10,15 +10,19 @@ use engage_bff::{
 use redis::Value;
 
 use crate::harness::{
-    ANNA, ANNAS_MAIL, BERT, HOUR, PREFIX, REPLICA, SECOND, Tier, advance, backend_as, beat, fetch,
-    nothing, offer, parts_of, purge, store,
+    ANNA, ANNAS_MAIL, BERT, HOUR, PREFIX, REPLICA, SECOND, Tier, advance, backend_as, backend_in,
+    beat, fetch, nothing, offer, parts_of, purge, store,
 };
 
 const CONTACT: Subject = Subject::Contact(ANNA);
 
 /// The access rule in the documentation of `shared_tier::redis`.
 fn documented_rule() -> Vec<String> {
-    let source = include_str!("../../../src/shared_tier/redis.rs");
+    rule_in(include_str!("../../../src/shared_tier/redis.rs"))
+}
+
+/// The access rule in a text.
+fn rule_in(source: &str) -> Vec<String> {
     let start = source.find("ACL SETUSER").expect("it is documented");
     let rule = source[start..].split("```").next().expect("it ends");
     rule.split_whitespace()
@@ -170,6 +174,35 @@ async fn a_user_with_the_documented_rights_can_do_everything() {
     run_all(&mut tier).await.expect("the rights suffice");
     let info = tier.backend.inspect().await.expect("the rights suffice");
     assert_eq!(info.snapshots, None, "CONFIG is not among them");
+}
+
+#[test]
+fn documents_contain_the_rights_of_the_tests() {
+    for (name, text) in [
+        ("OPERATIONS.md", include_str!("../../../docs/OPERATIONS.md")),
+        (
+            "SHARED-TIER.md",
+            include_str!("../../../docs/SHARED-TIER.md"),
+        ),
+    ] {
+        assert_eq!(rule_in(text), documented_rule(), "{name}");
+        assert!(text.contains("`+select`"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_another_database_needs_select_in_addition() {
+    let mut tier = Tier::start().await;
+    tier.server.command(&documented_rule());
+    let backend = || backend_in(&tier.server, 1, "engage-bff", "PASSWORD");
+    let refused = backend().connect().await;
+    assert_eq!(refused.err(), Some(BackendError::Forbidden));
+    tier.server
+        .command(&["ACL", "SETUSER", "engage-bff", "+select"]);
+    tier.backend = backend();
+    tier.reopen().await;
+    run_all(&mut tier).await.expect("the rights suffice");
+    tier.backend.inspect().await.expect("the rights suffice");
 }
 
 #[tokio::test]

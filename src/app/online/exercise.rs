@@ -72,6 +72,7 @@ pub(super) async fn exercise(
     let first = EpochId(fastrand::u64(..));
     if let Some(open) = exercise.check("open", backend.open(offer(first)).await) {
         flights(backend, open.id, &mut exercise).await;
+        released(backend, open.id, &mut exercise).await;
         replicas(backend, open.id, &mut exercise).await;
         measure(backend, open.id, clock, &mut exercise).await;
         ends(backend, open.id, &mut exercise).await;
@@ -88,11 +89,13 @@ fn offer(id: EpochId) -> EpochOffer {
 }
 
 const CONTACT: ContactName = ContactName([1; 16]);
+/// A contact whose lease is released.
+const RELEASED: ContactName = ContactName([2; 16]);
 const REPLICA: ReplicaId = ReplicaId(1);
 
-fn fetch() -> FetchCommand {
+fn fetch(contact: ContactName) -> FetchCommand {
     FetchCommand {
-        subject: Subject::Contact(CONTACT),
+        subject: Subject::Contact(contact),
         needed: PartSet::from_iter([Part::Points]),
         fetched: PartSet::from_iter([Part::Points]),
         max_age: PartMap::from_fn(|_| LIFETIME),
@@ -105,10 +108,9 @@ fn fetch() -> FetchCommand {
     }
 }
 
-/// Leases and stores a part, fetches it from the tier, and runs the release operation, although the store has given up
-/// the lease.
+/// Leases and stores a part, and fetches it from the tier.
 async fn flights(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
-    let command = fetch();
+    let command = fetch(CONTACT);
     let token = command.lease.token;
     let Some(reply) = exercise.check("fetch", backend.fetch(epoch, command).await) else {
         return;
@@ -136,14 +138,29 @@ async fn flights(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise)
     if let Some(reply) = exercise.check("store", backend.store(epoch, store).await) {
         exercise.expect("store", reply.stored.contains(Part::Points));
     }
-    if let Some(reply) = exercise.check("fetch", backend.fetch(epoch, fetch()).await) {
+    if let Some(reply) = exercise.check("fetch", backend.fetch(epoch, fetch(CONTACT)).await) {
         exercise.expect("fetch", reply.outcome == FetchOutcome::Served);
     }
-    let release = ReleaseCommand {
-        subject: Subject::Contact(CONTACT),
-        token,
+}
+
+/// Leases a part, and releases the lease while it is held; checks that it has ended.
+async fn released(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
+    let command = fetch(RELEASED);
+    let (subject, token) = (command.subject, command.lease.token);
+    let Some(reply) = exercise.check("fetch", backend.fetch(epoch, command).await) else {
+        return;
     };
-    exercise.check("release", backend.release(epoch, release).await);
+    if !matches!(reply.outcome, FetchOutcome::Leased(_)) {
+        return exercise.expect("fetch", false);
+    }
+    let release = ReleaseCommand { subject, token };
+    let result = backend.release(epoch, release).await;
+    if exercise.check("release", result).is_none() {
+        return;
+    }
+    if let Some(left) = exercise.check("peek", backend.peek(epoch, subject).await) {
+        exercise.expect("release", left.busy.is_zero());
+    }
 }
 
 /// Runs the operations between replicas: an invalidation, the stream, the heartbeat and the call budget.
@@ -223,3 +240,6 @@ async fn ends(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise) {
     let ended = backend.peek(epoch, Subject::Contact(CONTACT)).await;
     exercise.expect("advance", ended.err() == Some(BackendError::Epoch));
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use engage_simulator::Endpoint;
 
 use crate::{
     ALVA, SECOND,
-    replicas::{LIFETIME, Wish, World, by_email, contact_id},
+    replicas::{LIFETIME, RequestOptions, World, by_email, contact_id},
 };
 
 #[tokio::test]
@@ -20,14 +20,14 @@ async fn alias_that_a_newer_profile_contradicts_costs_two_calls_at_most() {
     world.advance(SECOND, &[]).await;
     world.engage.move_email(&old, &new);
     // The other replica reads the former owner's profile, which no longer shows the address.
-    let fresh = Wish {
+    let fresh = RequestOptions {
         fresh: Part::Profile.into(),
-        ..Wish::default()
+        ..RequestOptions::default()
     };
     let by_id = Lookup::by_id(contact_id(&old));
     b.ask(&by_id, fresh).await.expect("an answer");
     // Everything about the new contact is cached: only the alias is to be corrected.
-    b.ask(&Lookup::by_id(contact_id(&new)), Wish::default())
+    b.ask(&Lookup::by_id(contact_id(&new)), RequestOptions::default())
         .await
         .expect("an answer");
     world.engage.reset_log();
@@ -48,9 +48,9 @@ async fn alias_is_refused_where_only_memory_knows_the_contradicting_profile() {
     a.get(ALVA).await.expect("an answer");
     world.advance(SECOND, &[]).await;
     world.engage.move_email(&old, &new);
-    let fresh = Wish {
+    let fresh = RequestOptions {
         fresh: Part::Profile.into(),
-        ..Wish::default()
+        ..RequestOptions::default()
     };
     b.ask(&Lookup::by_id(contact_id(&old)), fresh)
         .await
@@ -71,9 +71,9 @@ async fn overview_is_not_called_for_parts_of_a_newer_entity_read() {
     let id = world.contact(ALVA);
     let replicas = world.replicas().await;
     let [a, b] = &replicas;
-    let fresh = Wish {
+    let fresh = RequestOptions {
         fresh: Part::Profile.into(),
-        ..Wish::default()
+        ..RequestOptions::default()
     };
     // The tier does not receive the first entity read, only the second one, which returns the same data.
     a.connection.cut(true);
@@ -85,15 +85,22 @@ async fn overview_is_not_called_for_parts_of_a_newer_entity_read() {
     assert_eq!(found.verdict.status, CacheStatus::Shared);
     world.advance(20 * SECOND, &replicas).await;
     world.engage.reset_log();
-    let young = Wish {
+    let young = RequestOptions {
         max_age: Some(10 * SECOND),
-        ..Wish::default()
+        ..RequestOptions::default()
     };
     let found = b.ask(&by_email(ALVA), young).await.expect("an answer");
     assert_eq!(found.record.id, contact_id(&id));
     assert!(found.verdict.age < SECOND);
     // One for the other parts of the overview, one for the profile, one for the points.
-    assert!(world.engage.total_calls() <= 3, "{:?}", world.engage.log());
+    for endpoint in [
+        Endpoint::Overview,
+        Endpoint::Contact,
+        Endpoint::PointAccounts,
+    ] {
+        assert_eq!(world.engage.calls(endpoint), 1, "{endpoint:?}");
+    }
+    assert_eq!(world.engage.total_calls(), 3, "{:?}", world.engage.log());
 }
 
 #[tokio::test]
@@ -104,9 +111,9 @@ async fn other_type_of_contact_is_not_found_by_another_replicas_alias() {
     a.get(ALVA).await.expect("an answer");
     let _ = world.engage.contact(&id).contact_type("Contact");
     world.advance(SECOND, &[]).await;
-    let fresh = Wish {
+    let fresh = RequestOptions {
         fresh: Part::Profile.into(),
-        ..Wish::default()
+        ..RequestOptions::default()
     };
     let by_id = Lookup::by_id(contact_id(&id));
     b.ask(&by_id, fresh).await.expect("an answer");

@@ -20,7 +20,7 @@ use engage_bff::{
 use engage_simulator::Endpoint;
 
 use self::{
-    replicas::{ASKED, LIFETIME, Wish, World, by_email, contact_id},
+    replicas::{ASKED, LIFETIME, RequestOptions, World, by_email, contact_id},
     standin::Operation,
 };
 
@@ -105,22 +105,22 @@ async fn fresh_part_never_comes_from_another_replica() {
     a.get(ALVA).await.expect("an answer");
     let _ = world.engage.contact(&id).points("20");
     world.engage.reset_log();
-    let wish = Wish {
+    let options = RequestOptions {
         fresh: Part::Points.into(),
-        ..Wish::default()
+        ..RequestOptions::default()
     };
-    let found = b.ask(&by_email(ALVA), wish).await.expect("an answer");
+    let found = b.ask(&by_email(ALVA), options).await.expect("an answer");
     assert_eq!(balance(&found), "20");
     assert_eq!(found.verdict.status, CacheStatus::Request);
     // Everything else comes from the other replica.
     assert_eq!(world.engage.total_calls(), 1);
     // The data of the fresh call is newer than that of either replica.
     world.advance(SECOND, &[]).await;
-    let wish = Wish {
+    let options = RequestOptions {
         max_age: Some(SECOND / 2),
-        ..Wish::default()
+        ..RequestOptions::default()
     };
-    let found = a.ask(&by_email(ALVA), wish).await.expect("an answer");
+    let found = a.ask(&by_email(ALVA), options).await.expect("an answer");
     assert_eq!(balance(&found), "20");
 }
 
@@ -131,23 +131,23 @@ async fn call_of_other_parts_is_not_waited_for() {
     let [a, b] = world.replicas().await;
     let by_id = Lookup::by_id(contact_id(&id));
     for replica in [&a, &b] {
-        let found = replica.ask(&by_id, Wish::default()).await;
+        let found = replica.ask(&by_id, RequestOptions::default()).await;
         found.expect("an answer");
     }
     world.advance(LIFETIME * 2, &[]).await;
     world.engage.reset_log();
     let _hold = world.engage.hold(Endpoint::Vouchers);
-    let vouchers = Wish {
+    let vouchers = RequestOptions {
         asked: Part::Vouchers.into(),
         fresh: Part::Vouchers.into(),
-        ..Wish::default()
+        ..RequestOptions::default()
     };
     drop(b.spawn_ask(&by_id, vouchers));
     world.engage.wait_for_calls(Endpoint::Vouchers, 1).await;
     // While the clock stands still.
-    let others = Wish {
+    let others = RequestOptions {
         asked: PartSet::ALWAYS,
-        ..Wish::default()
+        ..RequestOptions::default()
     };
     let found = a.spawn_ask(&by_id, others);
     let found = tokio::time::timeout(5 * SECOND, found).await;
@@ -162,11 +162,11 @@ async fn fresh_profile_resolves_the_identifier_again() {
     let [a, b] = world.replicas().await;
     a.get(ALVA).await.expect("an answer");
     world.engage.reset_log();
-    let wish = Wish {
+    let options = RequestOptions {
         fresh: PartSet::INVALIDATABLE.intersection(ASKED),
-        ..Wish::default()
+        ..RequestOptions::default()
     };
-    let found = b.ask(&by_email(ALVA), wish).await.expect("an answer");
+    let found = b.ask(&by_email(ALVA), options).await.expect("an answer");
     assert_eq!(found.verdict.status, CacheStatus::Request);
     for endpoint in [
         Endpoint::ContactIdLookup,
@@ -185,9 +185,9 @@ async fn max_age_bounds_another_replicas_data() {
     let [a, b] = world.replicas().await;
     a.get(ALVA).await.expect("an answer");
     world.advance(20 * SECOND, &[]).await;
-    let within = |seconds: u32| Wish {
+    let within = |seconds: u32| RequestOptions {
         max_age: Some(seconds * SECOND),
-        ..Wish::default()
+        ..RequestOptions::default()
     };
     let lookup = by_email(ALVA);
     assert_eq!(

@@ -9,13 +9,13 @@ use engage_simulator::Endpoint;
 
 use crate::{
     ALVA,
-    replicas::{Replica, Wish, World, by_email, contact_id, digester},
+    replicas::{Replica, RequestOptions, World, by_email, contact_id, digester},
 };
 
 /// Requests the contact with Alva's address; if several have it, the one of this type.
 async fn prefer(replica: &Replica, contact_type: &str) -> Result<Found, Error> {
     let lookup = Lookup::new(by_email(ALVA).identifier, None, &digester());
-    let mut query = replica.query(&lookup, Wish::default());
+    let mut query = replica.query(&lookup, RequestOptions::default());
     query.prefer = ContactType::parse(contact_type);
     query.asked = PartSet::ALWAYS;
     replica.customers.find(&query).await

@@ -34,6 +34,8 @@ const API_KEY: &str = "test-engage-key";
 /// How long every part is fresh.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(60);
 pub(crate) const OVERVIEW_LAG: Duration = Duration::from_secs(600);
+/// How long an operation of the tier may take.
+pub(crate) const TIMEOUT: Duration = Duration::from_millis(50);
 /// How long a request waits.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The parts that every test requests.
@@ -190,13 +192,13 @@ impl Drop for RunningClock {
 
 /// How a request differs from the default request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct RequestOptions {
     pub(crate) asked: PartSet,
     pub(crate) fresh: PartSet,
     pub(crate) max_age: Option<Duration>,
 }
 
-impl Default for Wish {
+impl Default for RequestOptions {
     fn default() -> Self {
         Self {
             asked: ASKED,
@@ -209,40 +211,44 @@ impl Default for Wish {
 impl Replica {
     /// Requests a customer by e-mail address.
     pub(crate) async fn get(&self, email: &str) -> Result<Found, Error> {
-        self.ask(&by_email(email), Wish::default()).await
+        self.ask(&by_email(email), RequestOptions::default()).await
     }
 
     /// Requests a customer.
-    pub(crate) async fn ask(&self, lookup: &Lookup, wish: Wish) -> Result<Found, Error> {
-        let query = self.query(lookup, wish);
+    pub(crate) async fn ask(
+        &self,
+        lookup: &Lookup,
+        options: RequestOptions,
+    ) -> Result<Found, Error> {
+        let query = self.query(lookup, options);
         self.customers.find(&query).await
     }
 
     /// The same in a task of its own.
     pub(crate) fn spawn_get(&self, email: &str) -> JoinHandle<Result<Found, Error>> {
-        self.spawn_ask(&by_email(email), Wish::default())
+        self.spawn_ask(&by_email(email), RequestOptions::default())
     }
 
     /// Requests a customer in a task of its own.
     pub(crate) fn spawn_ask(
         &self,
         lookup: &Lookup,
-        wish: Wish,
+        options: RequestOptions,
     ) -> JoinHandle<Result<Found, Error>> {
-        let query = self.query(lookup, wish);
+        let query = self.query(lookup, options);
         let customers = self.customers.clone();
         tokio::spawn(async move { customers.find(&query).await })
     }
 
-    pub(crate) fn query(&self, lookup: &Lookup, wish: Wish) -> CustomerQuery {
+    pub(crate) fn query(&self, lookup: &Lookup, options: RequestOptions) -> CustomerQuery {
         let now = self.clock.now();
         let (lookup, deadline) = (lookup.clone(), now.tick + PATIENCE);
         CustomerQuery {
-            fresh: wish.fresh,
-            max_age: wish.max_age,
+            fresh: options.fresh,
+            max_age: options.max_age,
             ..self
                 .customers
-                .query(Flow::from("test"), lookup, wish.asked, now, deadline)
+                .query(Flow::from("test"), lookup, options.asked, now, deadline)
         }
     }
 
@@ -297,7 +303,7 @@ fn rules() -> IdentifierRules {
 
 fn settings() -> Settings {
     Settings {
-        timeout: Duration::from_millis(50),
+        timeout: TIMEOUT,
         lease: Duration::from_secs(2),
         overview_lag: OVERVIEW_LAG,
         longest_flight: Duration::from_secs(60),

@@ -2,13 +2,17 @@
 
 use engage_bff::{
     domain::Part,
-    shared_tier::protocol::{Backend as _, BackendError, EpochId, ReleaseCommand, Subject},
+    shared_tier::protocol::{
+        Backend as _, BackendError, EpochId, Position, ReleaseCommand, Subject,
+    },
 };
+use futures_util::FutureExt as _;
 
+use super::budget::command;
 use crate::{
     harness::{
-        ANNA, ANNAS_MAIL, REPLICA, Tier, advance, assert_leased, backend, beat, fetch, nothing,
-        offer, parts_of, purge, store, unique,
+        ANNA, ANNAS_MAIL, HOUR, REPLICA, Tier, advance, assert_leased, backend, beat, fetch,
+        nothing, offer, parts_of, purge, store, unique,
     },
     redis_server::RedisServer,
 };
@@ -62,16 +66,46 @@ async fn the_first_offer_is_the_epoch_of_all() {
 
 #[tokio::test]
 async fn without_a_connection_every_operation_fails_at_once() {
+    /// The error of an operation that ends when it is first polled.
+    #[track_caller]
+    fn error<T>(operation: impl Future<Output = Result<T, BackendError>>) -> Option<BackendError> {
+        operation.now_or_never().expect("it ends at once").err()
+    }
+
     let server = RedisServer::start();
-    let backend = backend(&server);
+    let (backend, epoch) = (backend(&server), EpochId(unique()));
+    // Stores and releases what was leased before the connection broke.
+    let tier = Tier::start().await;
+    let lease = tier.lease(CONTACT).await;
+    let release = ReleaseCommand {
+        subject: CONTACT,
+        token: lease.token,
+    };
+    let tokens = command(REPLICA);
+    let unreachable = Some(BackendError::Unreachable);
+    assert_eq!(error(backend.open(offer())), unreachable);
     assert_eq!(
-        backend.open(offer()).await.err(),
-        Some(BackendError::Unreachable)
+        error(backend.rewrap(epoch, "a".into(), "b".into())),
+        unreachable
     );
+    assert_eq!(error(backend.fetch(epoch, fetch(CONTACT))), unreachable);
     assert_eq!(
-        backend.inspect().await.err(),
-        Some(BackendError::Unreachable)
+        error(backend.store(epoch, store(lease, ANNA, "data"))),
+        unreachable
     );
+    assert_eq!(error(backend.release(epoch, release)), unreachable);
+    assert_eq!(error(backend.invalidate(epoch, purge(ANNA))), unreachable);
+    assert_eq!(error(backend.advance(epoch, advance())), unreachable);
+    assert_eq!(
+        error(backend.read_stream(epoch, Position::START, HOUR)),
+        unreachable
+    );
+    assert_eq!(error(backend.beat(epoch, beat(REPLICA))), unreachable);
+    assert_eq!(error(backend.lease_tokens(tokens)), unreachable);
+    assert_eq!(error(backend.pause(tokens.budget, HOUR)), unreachable);
+    assert_eq!(error(backend.peek(epoch, CONTACT)), unreachable);
+    assert_eq!(error(backend.sweep(epoch)), unreachable);
+    assert_eq!(error(backend.inspect()), unreachable);
 }
 
 #[tokio::test]

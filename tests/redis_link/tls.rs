@@ -31,6 +31,16 @@ fn with(tls: Tls, port: u16) -> LinkConfig {
     }
 }
 
+fn at(host: &str, port: u16, tls: Tls) -> LinkConfig {
+    LinkConfig {
+        server: Server::At(ServerAddress {
+            host: host.to_owned(),
+            port,
+        }),
+        ..with(tls, port)
+    }
+}
+
 async fn failure(config: LinkConfig) -> ConnectFailure {
     let result = Link::new(config).connect_or_explain().await;
     result.expect_err("a failure")
@@ -54,25 +64,25 @@ async fn private_authority_is_trusted_where_it_is_given() {
 #[tokio::test]
 async fn certificate_for_another_name_is_refused() {
     let authority = Authority::new();
-    let server = start(&authority.options("cache.example.com", false));
-    let tls = trusting(Some(authority.pem()), None);
-    let refused = failure(with(tls, server.port())).await;
-    assert_eq!(refused, ConnectFailure::OtherName);
+    for (certified, host) in [
+        ("cache.example.com", "127.0.0.1"),
+        ("cache.example.com", "localhost"),
+        ("localhost", "127.0.0.1"),
+        ("127.0.0.1", "localhost"),
+    ] {
+        let server = start(&authority.options(certified, false));
+        let tls = trusting(Some(authority.pem()), None);
+        let refused = failure(at(host, server.port(), tls)).await;
+        assert_eq!(refused, ConnectFailure::OtherName, "{certified} {host}");
+    }
 }
 
 #[tokio::test]
-async fn names_are_verified_as_addresses_are() {
+async fn certificate_for_the_host_name_is_accepted() {
     let authority = Authority::new();
     let server = start(&authority.options("localhost", false));
     let tls = trusting(Some(authority.pem()), None);
-    let config = LinkConfig {
-        server: Server::At(ServerAddress {
-            host: "localhost".to_owned(),
-            port: server.port(),
-        }),
-        ..with(tls, 0)
-    };
-    connected(config).await;
+    connected(at("localhost", server.port(), tls)).await;
 }
 
 #[tokio::test]

@@ -54,6 +54,8 @@ pub(crate) struct Machine {
     done: Arc<Mutex<Vec<(usize, Outcome)>>>,
     /// Earlier responses: a slow request may render them again.
     answers: Vec<(Arc<Found>, PartSet)>,
+    /// Why requests were refused, by their numbers.
+    refusals: BTreeMap<usize, Error>,
     /// The last outcome.
     last: Option<(usize, Outcome)>,
     /// Whether all tasks are idle.
@@ -90,6 +92,7 @@ impl Machine {
             arrived: 0,
             done: Arc::default(),
             answers: Vec::new(),
+            refusals: BTreeMap::new(),
             last: None,
             is_idle: true,
             checked_calls: 0,
@@ -98,9 +101,7 @@ impl Machine {
 
     /// Runs the events, then lets time pass until every request is answered.
     pub(crate) async fn play(&mut self, steps: &[Step]) -> CheckResult {
-        for Step { op, polls } in steps {
-            self.run(op, *polls).await?;
-        }
+        self.play_events(steps).await?;
         self.pass(PATIENCE).await?;
         demand!(
             self.waiting.is_empty(),
@@ -109,6 +110,24 @@ impl Machine {
             self.waiting.len()
         );
         self.probe().await
+    }
+
+    /// Runs the events, and lets no more time pass than they say.
+    pub(crate) async fn play_events(&mut self, steps: &[Step]) -> CheckResult {
+        for Step { op, polls } in steps {
+            self.run(op, *polls).await?;
+        }
+        Ok(())
+    }
+
+    /// Why the request that arrived last was refused; `None` if it still waits or got data.
+    pub(crate) fn last_refusal(&self) -> Option<&Error> {
+        self.refusals.get(&self.arrived.checked_sub(1)?)
+    }
+
+    /// The number of calls so far.
+    pub(crate) fn calls(&self) -> usize {
+        lock(&self.wire).calls.len()
     }
 
     async fn run(&mut self, op: &Op, polls: usize) -> CheckResult {

@@ -20,6 +20,7 @@ mod setup;
 mod world;
 
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner};
+use tokio::runtime::Runtime;
 
 use crate::{
     machine::Machine,
@@ -169,13 +170,13 @@ fn run(focus: Focus, regressions: &'static str) {
     let seed = setting("MODEL_SEED").and_then(|text| text.parse().ok());
     let (cases, seed) = (cases.unwrap_or(CASES), seed.unwrap_or(SEED));
     // With a small budget most calls wait: a sequence takes two and a half times as long.
-    let cases = if focus.small_budget {
+    let played = if focus.small_budget {
         cases * 2 / 5
     } else {
         cases
     };
     let mut runner = TestRunner::new(Config {
-        cases,
+        cases: played,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(regressions))),
         rng_seed: RngSeed::Fixed(seed),
         ..Config::default()
@@ -189,13 +190,17 @@ fn run(focus: Focus, regressions: &'static str) {
     }
 }
 
-/// Runs one sequence on a runtime that polls one task at a time.
+/// Runs one sequence.
 fn play(scenario: &Scenario) -> model::CheckResult {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    runtime().block_on(async { Machine::new(&scenario.case).play(&scenario.steps).await })
+}
+
+/// A runtime that polls one task at a time.
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
         .event_interval(1)
         .build()
-        .expect("a runtime");
-    runtime.block_on(async { Machine::new(&scenario.case).play(&scenario.steps).await })
+        .expect("a runtime")
 }
 
 #[expect(

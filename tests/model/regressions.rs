@@ -4,14 +4,18 @@ mod learned;
 
 use engage_bff::{
     config::ApiVersion,
+    customer::Error,
     domain::{Part, PartSet},
+    engage,
 };
 
 use crate::{
+    machine::Machine,
     ops::{Case, Op, Request, Scenario, Step, Stretch},
     play,
     responses::Fault,
-    world::{Alias, Kind, TestLookup},
+    runtime,
+    world::{Alias, Kind, TestLookup, matches},
 };
 
 const PROFILE: PartSet = PartSet::of(&[Part::Profile]);
@@ -71,8 +75,33 @@ fn request_parts(alias: Alias, asked: PartSet, fresh: PartSet) -> Op {
 
 #[track_caller]
 fn replay(case: Case, ops: Vec<Op>) {
-    let steps = ops.into_iter().map(|op| Step { op, polls: 0 }).collect();
+    let steps = steps(ops);
     if let Err(error) = play(&Scenario { case, steps }) {
+        panic!("{error}");
+    }
+}
+
+fn steps(ops: Vec<Op>) -> Vec<Step> {
+    ops.into_iter().map(|op| Step { op, polls: 0 }).collect()
+}
+
+/// Replays the sequence like [`replay`]. After each of the last events, none of which may make a call, the last request
+/// must have been refused like this.
+#[track_caller]
+fn assert_refused(case: &Case, ops: Vec<Op>, last: Vec<Op>, expected: &engage::Error) {
+    let expected = Error::Upstream(expected.clone());
+    let outcome = runtime().block_on(async {
+        let mut machine = Machine::new(case);
+        machine.play_events(&steps(ops)).await?;
+        let calls = machine.calls();
+        for (number, step) in steps(last).into_iter().enumerate() {
+            machine.play_events(&[step]).await?;
+            assert_eq!(machine.last_refusal(), Some(&expected), "{number}");
+            assert_eq!(machine.calls(), calls, "{number}");
+        }
+        machine.play(&[]).await
+    });
+    if let Err(error) = outcome {
         panic!("{error}");
     }
 }
@@ -310,13 +339,12 @@ fn request_by_id_and_former_type_is_refused_at_once() {
         Op::AnswerAll,
         Op::AnswerAll,
     ];
-    replay(
-        Case {
-            lag_quarters: 0,
-            ..case()
-        },
-        ops,
-    );
+    let case = Case {
+        lag_quarters: 0,
+        ..case()
+    };
+    let last = vec![Op::Nothing, request_typed()];
+    assert_refused(&case, ops, last, &engage::Error::NotFound);
 }
 
 #[test]
@@ -396,10 +424,9 @@ fn email_shared_since_is_ambiguous_for_a_fresh_request() {
         request_fresh(Alias::Email(0), PROFILE),
         Op::AnswerAll,
         Op::AnswerAll,
-        request(Alias::Email(0)),
-        Op::AnswerAll,
     ];
-    replay(case(), ops);
+    let last = vec![Op::Nothing, request(Alias::Email(0)), Op::AnswerAll];
+    assert_refused(&case(), ops, last, &shared_by_two());
 }
 
 #[test]
@@ -407,10 +434,18 @@ fn ambiguous_identifier_that_should_be_unique_is_refused_at_once() {
     for overview_lag in [0, 600] {
         let case = Case {
             overview_lag,
+            lag_quarters: 0,
             ..case_that_learns()
         };
         let share = Op::ShareEmail { email: 0, with: 1 };
         let lookup = || request(Alias::Email(0));
-        replay(case, vec![share, lookup(), Op::AnswerAll, lookup()]);
+        let ops = vec![share, lookup(), Op::AnswerAll];
+        let last = vec![Op::Nothing, lookup()];
+        assert_refused(&case, ops, last, &shared_by_two());
     }
+}
+
+/// Engage's answer about an identifier that the first two contacts have.
+fn shared_by_two() -> engage::Error {
+    engage::Error::MultipleMatches(matches(&[0, 1]))
 }

@@ -139,7 +139,10 @@ impl Machine {
                         self.model.answered(&caller, profile.contact, version);
                         self.answers.push((Arc::clone(found), caller.query.asked));
                     }
-                    Err(_) => self.model.refused(&caller),
+                    Err(error) => {
+                        self.model.refused(&caller);
+                        self.refusals.insert(number, error.clone());
+                    }
                 }
                 self.last = Some((number, outcome));
             }

@@ -75,8 +75,8 @@ fn check_token_reads_standard_input_and_its_exit_status_is_the_verdict() {
         );
         assert_eq!(error, "the token is not accepted\n");
         assert!(
-            !error.contains("nonsense") && !error.contains("eyJ"),
-            "{error}"
+            !printed.contains("nonsense") && !printed.contains("eyJ"),
+            "{printed}"
         );
     }
 }

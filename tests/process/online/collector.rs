@@ -7,8 +7,11 @@ use std::{
     thread,
 };
 
-use super::Online;
-use crate::harness::Engage;
+use super::{
+    Online,
+    tls::{Authority, in_days, proxy},
+};
+use crate::harness::{Engage, engage};
 
 /// A collector that answers every message with this status. Returns its address, and a receiver of the head of each
 /// message.
@@ -79,6 +82,35 @@ fn collector_that_refuses_fails_with_what_to_change() {
         let given = checks.of("collector-export")["remedy"].to_string();
         assert!(given.contains(remedy), "{given}");
     }
+}
+
+#[test]
+fn collector_of_an_unknown_name_fails_at_its_name() {
+    let engage = Engage::start();
+    let checks = with_collector_at(&engage, "https://collector.example.invalid").check();
+    checks
+        .assert_only(&["collector-name"])
+        .assert("collector-name", "failed", "has no address")
+        .assert_skipped(
+            &["collector-connection", "collector-tls", "collector-export"],
+            "collector-name",
+        );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collector_with_a_private_certificate_fails_with_what_to_change() {
+    let engage = engage().await;
+    let acceptor = Authority::new().acceptor("localhost", in_days(90));
+    // What is behind the certificate does not matter.
+    let url = proxy(acceptor, &engage).await;
+    let online = Online::new(&engage).with("TELEMETRY__OTLP_ENDPOINT", &url);
+    let checks = tokio::task::block_in_place(|| online.check());
+    checks
+        .assert_only(&["collector-tls"])
+        .assert("collector-tls", "failed", "is not trusted")
+        .assert_skipped(&["collector-export"], "collector-tls");
+    let remedy = checks.of("collector-tls")["remedy"].to_string();
+    assert!(remedy.contains("a public authority"), "{remedy}");
 }
 
 #[test]

@@ -24,13 +24,13 @@ use super::Online;
 use crate::harness::{Engage, engage, path, temp_file};
 
 /// A certificate authority, with its certificate in a file.
-struct Authority {
+pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     file: NamedTempFile,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let name = &mut params.distinguished_name;
@@ -47,7 +47,7 @@ impl Authority {
     }
 
     /// A server with a certificate for this name that expires at the beginning of this day.
-    fn acceptor(&self, name: &str, until: Date) -> TlsAcceptor {
+    pub(super) fn acceptor(&self, name: &str, until: Date) -> TlsAcceptor {
         let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
         let month = u8::try_from(until.month()).expect("a month");
         let day = u8::try_from(until.day()).expect("a day");
@@ -66,7 +66,7 @@ impl Authority {
 }
 
 /// Terminates TLS in front of the simulator. Returns the base URL.
-async fn proxy(acceptor: TlsAcceptor, engage: &engage_simulator::Simulator) -> String {
+pub(super) async fn proxy(acceptor: TlsAcceptor, engage: &engage_simulator::Simulator) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let simulator = engage.local_addr();
@@ -86,7 +86,7 @@ async fn proxy(acceptor: TlsAcceptor, engage: &engage_simulator::Simulator) -> S
     format!("https://localhost:{port}")
 }
 
-fn in_days(days: i64) -> Date {
+pub(super) fn in_days(days: i64) -> Date {
     let then = Clock::system().now().wall + SignedDuration::from_hours(24 * days);
     then.to_zoned(TimeZone::UTC).date()
 }

@@ -14,7 +14,7 @@ use std::{borrow::Cow, num::NonZeroU32, time::Duration};
 pub use self::code::Code;
 use self::problem::CandidateJson;
 #[cfg(test)]
-pub(super) use self::problem::Problem;
+pub(super) use self::problem::{Problem, title};
 pub(super) use self::{
     missing::Missing,
     problem::{write_problem, write_problem_of_line},

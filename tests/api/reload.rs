@@ -119,6 +119,7 @@ async fn configuration_with_a_mistake_changes_nothing_and_is_reported() {
     });
     let refused = post_reload(&app).await;
     refused.assert_problem(422, "InvalidConfiguration");
+    assert_eq!(refused.at("/title"), "Unprocessable Content");
     let detail = refused.at("/detail");
     let detail = detail.as_str().expect("text");
     assert!(detail.contains("engage.burst: "), "{detail}");

@@ -87,11 +87,11 @@ pub(in crate::http) fn write_problem_of_line(
     serde_json::to_writer(line, &problem).expect("the problem's types have a JSON form");
 }
 
-/// The reason phrase of the status. For a 413 it is that of RFC 9110; for a 422 the library still has the older
-/// "Unprocessable Entity".
-fn title(status: StatusCode) -> &'static str {
+/// The reason phrase of the status in RFC 9110; the library has older ones of two.
+pub(in crate::http) fn title(status: StatusCode) -> &'static str {
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => "Content Too Large",
+        StatusCode::UNPROCESSABLE_ENTITY => "Unprocessable Content",
         _ => status.canonical_reason().unwrap_or("Error"),
     }
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::http::error::Code;
+use crate::http::error::{Code, title};
 
 /// What a description ends with where the code may be one of Engage's.
 const OF_ENGAGE: &str = ", or a code of Engage's";
@@ -73,7 +73,7 @@ fn header_fields(status: StatusCode) -> Map<String, Value> {
 fn example(status: StatusCode, code: &Code) -> Value {
     json!({
         "type": "about:blank",
-        "title": status.canonical_reason(),
+        "title": title(status),
         "status": status.as_u16(),
         "detail": code.detail(),
         "code": code.as_str(),

@@ -45,8 +45,8 @@ use crate::{
 };
 
 impl HttpService {
-    /// Writes the response to a plain request that is a hit. Otherwise returns `false`, and nothing was written. Only a
-    /// request beyond the client's `max_concurrency` has been counted by then, against the client's rate.
+    /// Writes the response to a plain request that is a hit. Otherwise returns `false`; nothing was written and nothing
+    /// was counted.
     fn respond_from_memory(
         &self,
         request: &PlainRequest<'_>,

@@ -3,6 +3,7 @@
 
 mod corpus;
 mod documented;
+mod limits;
 
 use std::time::Duration;
 

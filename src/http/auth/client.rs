@@ -141,9 +141,16 @@ impl ApiClient {
         }
     }
 
-    /// Counts a request against the rate and concurrency limits.
+    /// Counts a request against the concurrency and rate limits. A refused request counts against neither: one that the
+    /// fast path can't admit is tried again by the regular path.
     pub(super) fn admit(&self, now: Tick) -> Result<Option<ConcurrencyPermit>, AuthRefusal> {
+        let permit = self.permit()?;
         self.count(now)?;
+        Ok(permit)
+    }
+
+    /// A permit for one more concurrent request; `None` if their number has no limit.
+    fn permit(&self) -> Result<Option<ConcurrencyPermit>, AuthRefusal> {
         let Some((_, permits)) = &self.permits else {
             return Ok(None);
         };

@@ -33,7 +33,7 @@ pub struct SharedExplanation {
     pub leads_to: Option<ContactId>,
     /// How long other replicas still wait for a flight that looks up the identifier; zero without such a flight.
     pub busy: Duration,
-    /// The contact that the identifier leads to, and the contacts that this replica's memory has for it.
+    /// The contact that the identifier leads to, and the contacts that this replica's memory has for it; eight at most.
     pub contacts: Vec<SharedContact>,
 }
 
@@ -119,6 +119,7 @@ async fn explain(
         .collect();
     if let Some(id) = by_alias.contact.filter(|id| !ids.contains(id)) {
         contacts.insert(0, SharedContact::new(id, &by_alias, None));
+        contacts.truncate(MOST_CONTACTS);
     }
     Ok(SharedExplanation {
         alias: by_alias.alias,

@@ -132,6 +132,26 @@ async fn explanation_shows_what_another_replica_stored() {
 }
 
 #[tokio::test]
+async fn explanation_shows_eight_contacts_at_most_first_that_of_the_alias() {
+    let world = World::start(|_| {}).await;
+    world.a.get(&by_email(ALVA.email)).await.assert_status(200);
+    for _ in 0..8 {
+        let attributes = json!({"email": ALVA.email});
+        let id = world.engage.create(attributes, "Member");
+        let by_id = format!("contactId={id}");
+        world.b.get(&by_id).await.assert_status(200);
+    }
+    let answer = world.b.explain(json!({"email": ALVA.email})).await;
+    assert_eq!(answer.at("/contacts").as_array().map(Vec::len), Some(8));
+    let tier = answer.at("/sharedTier");
+    let contacts = tier["contacts"].as_array().expect("a list");
+    assert_eq!(contacts.len(), 8, "{tier}");
+    assert_eq!(contacts[0]["contact"], digest(ALVA.id));
+    let alias_only = contacts.iter().filter(|of| of["busySeconds"].is_null());
+    assert_eq!(alias_only.count(), 1, "{tier}");
+}
+
+#[tokio::test]
 async fn explanation_shows_negative_entries_and_entity_only_parts() {
     let world = World::start(|config| config.engage.overview_lag = 600 * SECOND).await;
     let unknown = "unknown@example.com";

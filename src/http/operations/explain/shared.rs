@@ -33,7 +33,7 @@ pub(in crate::http::operations) struct FoundJson {
     negative: Option<ValueJson>,
     /// How long other replicas wait at most for a call by this identifier that one of them makes now.
     busy_seconds: f64,
-    /// At most nine.
+    /// At most eight.
     contacts: Vec<ContactJson>,
 }
 

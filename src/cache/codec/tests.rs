@@ -89,7 +89,7 @@ fn dictionary_saves_a_third_and_older_records_are_still_read() {
 }
 
 #[test]
-fn dictionary_is_replaced_after_its_lifetime_and_dropped_where_few_records_are_left() {
+fn due_dictionary_is_replaced_or_dropped_if_few_records_are_left() {
     let codec = Codec::default();
     let records = compress(&codec, 0..1000);
     let few = &records[..MIN_SAMPLES - 1];

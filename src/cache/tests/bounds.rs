@@ -116,7 +116,7 @@ fn hits_during_a_scan(mut request: impl FnMut(u32) -> bool) -> u32 {
 }
 
 #[test]
-fn scan_over_all_contacts_evicts_none_of_those_in_use() {
+fn scan_over_all_contacts_keeps_nearly_all_in_use() {
     let cache = sized(FIT_BYTES);
     let hits = hits_during_a_scan(|number| request(&cache, number));
     let count = cache.counts().records;

@@ -51,7 +51,7 @@ fn served(cache: &TestCache, id: ContactId) -> Vec<HistoryPart> {
     HistoryPart::ALL.into_iter().filter(is_served).collect()
 }
 
-fn named(id: ContactId, cache: &TestCache, key: &str) {
+fn store_keyed_profile(id: ContactId, cache: &TestCache, key: &str) {
     let profile = PartData::Profile(Box::new(keyed_profile(key).into()));
     store_part(cache, id, cache.begin(), profile);
 }
@@ -112,7 +112,7 @@ fn every_purge_drops_the_history_of_its_contacts() {
         ("contact", |cache| cache.purge(contact('1'))),
         ("everything", TestCache::purge_everything),
         ("any contact", TestCache::invalidate_everything),
-        ("gone", |cache| {
+        ("contact missing", |cache| {
             cache.drop_record(contact('1'), cache.begin());
         }),
         ("switched off", |cache| {
@@ -128,7 +128,7 @@ fn every_purge_drops_the_history_of_its_contacts() {
         purge(&cache);
         assert_eq!(served(&cache, contact('1')), [], "{name}");
         assert_eq!(cache.counts().histories, 0, "{name}");
-        if name != "gone" {
+        if name != "contact missing" {
             store(&cache, contact('1'), HistoryPart::Purchases, before);
             assert_eq!(served(&cache, contact('1')), [], "{name}");
         }
@@ -152,8 +152,8 @@ fn while_the_cache_is_off_no_history_is_stored_or_served() {
 fn purge_by_identifier_drops_what_may_be_the_contacts() {
     let (cache, _) = cache();
     let before = cache.begin();
-    named(contact('1'), &cache, "A-1");
-    named(contact('2'), &cache, "B-2");
+    store_keyed_profile(contact('1'), &cache, "A-1");
+    store_keyed_profile(contact('2'), &cache, "B-2");
     for last in ['1', '2', '3'] {
         store_all(&cache, contact(last));
     }
@@ -198,7 +198,7 @@ fn history_too_old_for_anything_is_swept() {
 }
 
 #[test]
-fn heavy_entry_is_not_cached_and_replaces_none() {
+fn heavy_entry_is_not_cached_and_drops_the_cached_one() {
     let (cache, _) = cache();
     let part = HistoryPart::PointTransactions;
     let key = (contact('1'), part);

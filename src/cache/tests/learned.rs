@@ -152,7 +152,7 @@ fn value_of_two_cached_contacts_is_learned_again_after_the_lag() {
 }
 
 #[test]
-fn dead_profile_is_no_conflict() {
+fn dead_profile_does_not_conflict() {
     let (cache, clock) = cache_that_learns();
     store(&cache, contact('1'), cache.begin(), Overview, A);
     clock.advance(2 * MINUTE);

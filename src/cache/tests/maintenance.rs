@@ -64,7 +64,7 @@ fn cold_record_loses_its_rendered_responses_and_a_read_one_keeps_them() {
 }
 
 #[test]
-fn look_of_an_operator_keeps_no_rendered_response() {
+fn explaining_and_scanning_do_not_keep_rendered_responses() {
     let (cache, _) = cache();
     let id = contact('1');
     store_profile(&cache, id);

@@ -125,7 +125,7 @@ fn entity_only_time_of_the_tier_keeps_overviews_out_and_is_no_fence() {
 }
 
 #[test]
-fn overview_is_not_asked_for_what_it_can_not_replace() {
+fn overview_is_not_requested_for_parts_that_it_cannot_replace() {
     let (cache, clock) = cache();
     clock.advance(2 * MINUTE);
     let now = cache.clock.tick();

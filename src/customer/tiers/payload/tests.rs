@@ -29,7 +29,7 @@ fn lookup(kind: IdentifierKind, text: &str, contact_type: Option<&str>) -> Looku
 }
 
 /// Every kind of invalidation, and every kind of identifier: as its own kind and, except for the contact id, as `any`.
-fn everything_there_is() -> Vec<Invalidation> {
+fn all_invalidations() -> Vec<Invalidation> {
     use IdentifierKind::{Any, ContactId, CustomKey, Email, MobilePhone, SocialSecurityNumber};
     let lookups = [
         lookup(ContactId, ALVA, None),
@@ -107,7 +107,7 @@ fn bytes_stay_as_they_are() {
         &[&[6, 0], &id, &[0, 1, 6], b"Member", &[0b11000]],
         &[&[6, 1, 25], email, &[0, 1, 6], b"Member", &[0b11000]],
     ];
-    let announced = everything_there_is();
+    let announced = all_invalidations();
     assert_eq!(announced.len(), pieces.len());
     for (invalidation, pieces) in announced.iter().zip(pieces) {
         let bytes = Payload::write(std::slice::from_ref(invalidation), None);
@@ -173,7 +173,7 @@ fn only_what_visits_everything_is_heavy() {
         };
         payload.is_heavy()
     };
-    let is_heavy: Vec<_> = everything_there_is().into_iter().map(heavy).collect();
+    let is_heavy: Vec<_> = all_invalidations().into_iter().map(heavy).collect();
     assert_eq!(is_heavy[..3], [false, false, false]);
     let (wide, aliases) = is_heavy[3..].split_at(is_heavy.len() - 5);
     assert!(wide.iter().all(|is_heavy| *is_heavy));
@@ -186,7 +186,7 @@ proptest! {
         bytes in proptest::collection::vec(any::<u8>(), 0..80),
         cut in any::<prop::sample::Index>(),
     ) {
-        let whole = Payload::write(&everything_there_is(), Some(Delivery::Missed("sealed")));
+        let whole = Payload::write(&all_invalidations(), Some(Delivery::Missed("sealed")));
         let cut = cut.index(whole.len());
         prop_assert!(Payload::read(&whole[..cut], &digester()).is_err());
         for bytes in [bytes.clone(), [&[VERSION], &bytes[..]].concat()] {

@@ -142,7 +142,7 @@ where
         let entry = self.histories.entries.get(&key)?;
         // A bug in any library must never serve another contact's data.
         if !entry.is_of(key) {
-            tracing::error!(alarm = true, "cached record damaged or another contact's");
+            tracing::error!(alarm = true, "cached entry damaged or of another contact");
             self.histories.update(key, |_| Op::Remove);
             return None;
         }

@@ -179,5 +179,5 @@ pub(super) fn weight<R: Answer>(record: &Record<R>) -> u32 {
 }
 
 fn alarm() {
-    tracing::error!(alarm = true, "cached record damaged or another contact's");
+    tracing::error!(alarm = true, "cached entry damaged or of another contact");
 }

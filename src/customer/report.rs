@@ -22,7 +22,7 @@ pub enum ReportError {
     #[error("other replicas could not be reached")]
     NotShared,
     /// Other replicas can't be reached, and too much is already owed to them. Nothing was done.
-    #[error("too much is owed to other replicas")]
+    #[error("too many changes wait to be announced to other replicas")]
     Owing,
 }
 

@@ -28,10 +28,10 @@ pub enum EmailError {
     #[error("not the form of an e-mail address")]
     Malformed,
     /// The domain contains a character outside ASCII; international domains are accepted in their `xn--` form.
-    #[error("the domain of an e-mail address is taken in ASCII only")]
+    #[error("the domain of an e-mail address must be ASCII; use its xn-- form")]
     DomainNotAscii,
     /// The local part, or a text without `@`, contains a character outside ASCII.
-    #[error("an e-mail address is taken in ASCII only")]
+    #[error("an e-mail address must be ASCII")]
     NotAscii,
 }
 

@@ -80,10 +80,10 @@ pub enum IdentifierError {
     #[error("not an e-mail address")]
     InvalidEmailAddress,
     /// An e-mail address with characters outside ASCII before the `@`.
-    #[error("an e-mail address is taken in ASCII only")]
+    #[error("an e-mail address must be ASCII")]
     EmailNotAscii,
     /// An e-mail address with characters outside ASCII in its domain.
-    #[error("the domain of an e-mail address is taken in ASCII only")]
+    #[error("the domain of an e-mail address must be ASCII; use its xn-- form")]
     EmailDomainNotAscii,
     /// Not a phone number, or a national one that is not valid in the region.
     #[error("not a phone number")]
@@ -92,7 +92,7 @@ pub enum IdentifierError {
     #[error("not a national id")]
     InvalidSocialSecurityNumber,
     /// Not a searchable value.
-    #[error("not a value to search for")]
+    #[error("not a searchable value")]
     InvalidSearchQuery,
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn receive(
         patience,
     } = Envelope::read(&body, &state.rules, &caller)?;
     let Some(slot) = state.deferred.begin_batch(&caller.flow().client) else {
-        let detail = "Too many concurrent batches of this client.";
+        let detail = "Too many concurrent batches from this client.";
         return Err(ApiError::with_detail(Code::RateLimited, detail).retry_after(BUSY));
     };
     let batch = Batch {

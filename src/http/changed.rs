@@ -49,7 +49,7 @@ pub(super) async fn report(
             Err(ApiError::new(Code::NotShared)),
         ),
         Err(ReportError::Owing) => {
-            let detail = "Other replicas can't be reached, and too much is to be announced to them already: nothing was done. Send it again.";
+            let detail = "Other replicas can't be reached, and too many changes already wait to be announced to them. Nothing was done; send the report again later.";
             (
                 ChangeOutcome::Owing,
                 Err(ApiError::with_detail(Code::NotShared, detail)),

@@ -59,7 +59,7 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
     // Most requests repeat no field, which the map knows without a search.
     let repeats = headers.len() != headers.keys_len();
     if repeats && SINGLE.iter().any(|name| is_repeated(headers, name)) {
-        return Err(refused("a header that may be given once is repeated"));
+        return Err(refused("a header that must not be repeated is repeated"));
     }
     // Also where the target has a host of its own, which takes precedence (RFC 9112, 3.2).
     if !is_host(named.as_bytes()) {
@@ -71,12 +71,14 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), ApiError> {
             return Err(refused("the body's length is given twice"));
         }
         if !is_plainly_chunked(headers) {
-            return Err(refused("Transfer-Encoding: nothing but chunked"));
+            return Err(refused("Transfer-Encoding: only chunked is supported"));
         }
     }
     let names_a_host = host(request.uri(), headers).is_some_and(|host| is_host(host.as_bytes()));
     if !names_a_path(request.uri()) || !names_a_host {
-        return Err(refused("the request's target is not a path"));
+        return Err(refused(
+            "the request's target is neither a path nor an http(s) URL with a host",
+        ));
     }
     Ok(())
 }

@@ -466,6 +466,10 @@ async fn each_shopper_has_its_own_rate() {
     }
     let refused = get(&app, &alva, "/customer/me").await;
     refused.assert_problem(429, "RateLimited");
+    assert_eq!(
+        refused.at("/detail"),
+        "Too many requests from this client or shopper."
+    );
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(refused.header("ratelimit"), "\"requests\";r=0;t=1");
     assert_eq!(refused.header("ratelimit-policy"), "\"requests\";q=2;w=1");

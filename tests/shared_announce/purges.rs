@@ -74,7 +74,7 @@ async fn purge_that_cannot_be_announced_takes_effect_only_here() {
         purged.assert_not_shared();
         let detail = purged.at("/detail");
         let detail = detail.as_str().expect("text");
-        assert!(detail.contains("at this replica alone"), "{detail}");
+        assert!(detail.contains("at this replica only"), "{detail}");
         assert_eq!(held_here_alone(), before + 1);
         let query = by_email(ALVA.email);
         assert_eq!(world.a.get(&query).await.first_name(), "Renamed");

@@ -62,7 +62,7 @@ impl From<AuthRefusal> for ApiError {
                 let error = match limit {
                     RateLimit::Requests => error,
                     RateLimit::Changes => {
-                        error.detailed("Too many reported changes from this client.")
+                        error.detailed("Too many reported changes from this client or shopper.")
                     }
                 };
                 error.rate_limited(limit, rate, retry_after)

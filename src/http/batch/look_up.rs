@@ -190,7 +190,7 @@ impl Batch {
 }
 
 fn not_in_time() -> ApiError {
-    let detail = "The customer was not there at the batch's deadline.";
+    let detail = "The customer was not fetched by the batch's deadline.";
     ApiError::with_detail(Code::NotCached, detail)
 }
 

@@ -142,7 +142,7 @@ codes! {
     InvalidConfiguration UNPROCESSABLE_ENTITY
         "The configuration has mistakes. Nothing has changed."
     RateLimited TOO_MANY_REQUESTS
-        "Too many requests from this client."
+        "Too many requests from this client or shopper."
     Internal INTERNAL_SERVER_ERROR
         "An internal error of this service."
     InvalidSystemConfiguration BAD_GATEWAY

@@ -72,7 +72,7 @@ pub(super) fn check(
             None => Ok(()),
             Some(name) => Err(ApiError::parameter(
                 name,
-                "for pointTransactions, redeemedVouchers and purchases in parts",
+                "only with pointTransactions, redeemedVouchers or purchases in parts",
             )),
         };
     }
@@ -85,7 +85,7 @@ pub(super) fn check(
     } else {
         Err(ApiError::parameter(
             "parts",
-            "pointTransactions, redeemedVouchers and purchases are in the view full",
+            "pointTransactions, redeemedVouchers and purchases need the view full",
         ))
     }
 }
@@ -97,7 +97,7 @@ pub(super) fn refuse(history: HistorySet, paging: Paging) -> Result<(), ApiError
         None => Ok(()),
         Some(name) => Err(ApiError::parameter(
             name,
-            "pointTransactions, redeemedVouchers and purchases are for a look-up of one customer",
+            "pointTransactions, redeemedVouchers and purchases are only for a look-up of one customer",
         )),
     }
 }

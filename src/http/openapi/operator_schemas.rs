@@ -63,7 +63,7 @@ fn one_for_each(names: &[&str], value: &Value) -> Value {
 fn shared_tier() -> Value {
     json!({"oneOf": [
         {"type": "null"},
-        {"type": "string", "const": "unavailable", "description": "It does not answer in time."},
+        {"type": "string", "const": "unavailable", "description": "It was not asked, or did not answer in time."},
         reference("SharedContent"),
     ]})
 }

@@ -276,13 +276,13 @@ pub(super) fn add_problems(schemas: &mut Map<String, Value>) {
         "description": "For programs.",
         "anyOf": [
             reference("ProblemCode"),
-            {"type": "string", "description": "A code of Engage's, of a 400."},
+            {"type": "string", "description": "A code of Engage's, in a 400."},
         ],
     });
     schemas.insert("Problem".to_owned(), problem);
     let codes = json!({
         "type": "string", "enum": codes(),
-        "description": "The codes of this service's own. Open: there may be others.",
+        "description": "The codes that this service defines. Open: there may be others.",
     });
     schemas.insert("ProblemCode".to_owned(), codes);
 }

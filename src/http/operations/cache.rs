@@ -54,8 +54,7 @@ fn answer(
         contact,
         "cache purged by operator at this replica alone"
     );
-    let detail =
-        "Other replicas could not be reached: the purge holds at this replica alone. Repeat it.";
+    let detail = "Other replicas could not be reached: the purge took effect at this replica only. Repeat it.";
     Err(ApiError::with_detail(Code::NotShared, detail))
 }
 

@@ -124,7 +124,7 @@ fn wanted_contact(query: &str) -> Result<Option<&str>, ApiError> {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     let is_digest = |digest: &&str| digest.len() == DIGEST_LENGTH && digest.bytes().all(is_digit);
     let contact = query.strip_prefix("contact=").filter(is_digest);
-    let detail = "The only parameter is contact: the digest of a contact, 16 digits in lower case.";
+    let detail = "The only parameter is contact: the digest of a contact, 16 hexadecimal digits in lower case.";
     let refusal = || ApiError::with_detail(Code::InvalidParameter, detail);
     contact.map(Some).ok_or_else(refusal)
 }

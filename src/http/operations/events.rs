@@ -92,7 +92,7 @@ pub(in crate::http) async fn watch(
     State(state): State<OperationsState>,
 ) -> Result<Response, ApiError> {
     let Ok(place) = Arc::clone(&state.events.places).try_acquire_owned() else {
-        let detail = "As many operators watch the events as may.";
+        let detail = "Too many operators are watching the events.";
         return Err(ApiError::with_detail(Code::Overloaded, detail).retry_after(BUSY));
     };
     let viewer = Viewer {

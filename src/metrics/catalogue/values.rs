@@ -146,7 +146,7 @@ pub const ALARMS: &[&str] = &[
     "applying an announcement failed",
     "audit events dropped",
     "cache maintenance failed",
-    "cached record damaged or another contact's",
+    "cached entry damaged or of another contact",
     "changes unknown; cache invalidated",
     "configuration reload failed; nothing changed",
     "default contact type refused",

@@ -182,6 +182,8 @@ async fn each_shopper_has_a_limit_of_its_own() {
     }
     let answer = report(&app, &alva, None, json!({"contactId": ALVA.id})).await;
     answer.assert_problem(429, "RateLimited");
+    let detail = "Too many reported changes from this client or shopper.";
+    assert_eq!(answer.at("/detail"), detail);
     assert_eq!(answer.header("ratelimit-policy"), "\"changes\";q=1;w=1");
     assert_taken(&report(&app, &cim, None, json!({"contactId": CIM.id})).await);
 }

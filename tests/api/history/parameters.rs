@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{ALVA, PURCHASES, REDEEMED, TRANSACTIONS, alva, app};
 use crate::harness::percent_encoded;
 
-const VALUES: &str = "for pointTransactions, redeemedVouchers and purchases in parts";
+const VALUES: &str = "only with pointTransactions, redeemedVouchers or purchases in parts";
 
 #[tokio::test]
 async fn limit_and_before_without_history_are_refused() {

@@ -65,7 +65,7 @@ impl ClaimRules {
         let is_event = if claims.contains_key("events") {
             "a security event"
         } else {
-            "no security event"
+            "not a security event"
         };
         report.add("kind", check_kind(claims), is_event);
         let found = |name: &str| shown(claims.get(name));

@@ -85,7 +85,10 @@ impl fmt::Display for TokenReport {
         }
         match self.refusal {
             None if self.is_undecided => {
-                writeln!(f, "undecided: without the issuer's keys a request is a 503")?;
+                writeln!(
+                    f,
+                    "undecided: without the issuer's keys a request gets a 503"
+                )?;
             }
             None => writeln!(f, "accepted")?,
             Some(why) => writeln!(f, "refused: {}", why.as_str())?,
@@ -126,7 +129,7 @@ impl TokenVerifier {
             Err(TokenRefusal::Type) => format!("nested (cty {})", found("cty")),
             Err(TokenRefusal::Algorithm) => format!("unknown algorithm {}", found("alg")),
             Err(_) => {
-                "no signed token: three parts of base64url, JSON objects without repeated names"
+                "not a signed token: it needs three parts of base64url, the first two JSON objects without repeated names"
                     .to_owned()
             }
         };

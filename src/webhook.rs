@@ -71,7 +71,7 @@ impl WebhookReader {
         let signers: Option<Vec<Signer>> = secrets
             .map(|secret| Signer::new(secret.expose_secret()))
             .collect();
-        let signers = signers.ok_or("a secret is not \"whsec_\" and base64")?;
+        let signers = signers.ok_or("a secret is not \"whsec_\" followed by base64")?;
         let cipher = config
             .encryption_key
             .as_ref()

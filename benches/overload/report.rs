@@ -45,7 +45,7 @@ impl Report {
         let allowed = BURST + 1.0 + RATE * 2.0 * self.late.as_secs_f64();
         if needed > allowed {
             broken.push(format!(
-                "the rate was passed: a burst of {needed:.1} was taken, {allowed:.1} allowed"
+                "the rate was exceeded: a burst of {needed:.1} was used, {allowed:.1} allowed"
             ));
         }
         let known = self.samples.iter().filter(|sample| !sample.is_new);
@@ -172,11 +172,12 @@ impl Report {
         let again = again.map_or("never".to_owned(), |second| format!("{second} s"));
         writeln!(
             f,
-            "From healing to the first new contact answered 200: {first}"
+            "From Engage's recovery to the first new contact answered 200: {first}"
         )?;
         writeln!(
             f,
-            "From healing to the end of the first second with 95 % of quiet's share ({:.0} %) of new ones: {again}",
+            "From Engage's recovery to the end of the first second in which the share of new contacts \
+             answered reached 95 % of that in the quiet phase ({:.0} %): {again}",
             100.0 * self.usual
         )
     }

@@ -71,7 +71,7 @@ impl Peer {
             }
         }
         let head = &peer.first.head;
-        Err(format!("it was never answered {status} with {mark:?}, but {head}").into())
+        Err(format!("no response had status {status} and {mark:?}; the last one: {head}").into())
     }
 
     /// Sends the request this many times.
@@ -85,7 +85,7 @@ impl Peer {
             // The version and the status.
             if self.buffer[..12] != self.first.bytes[..12] {
                 let answer = String::from_utf8_lossy(&self.buffer[..filled]);
-                return Err(format!("an answer is unlike the others: {answer}").into());
+                return Err(format!("a response differs from the others: {answer}").into());
             }
         }
         Ok(())

@@ -8,7 +8,7 @@
 #[path = "../shared/peer.rs"]
 mod peer;
 #[path = "../shared/service.rs"]
-#[expect(dead_code, reason = "the steps want nothing of its Engage")]
+#[expect(dead_code, reason = "the steps do not use its Engage")]
 mod service;
 
 use std::{hint::black_box, sync::Arc, time::Duration};
@@ -49,7 +49,7 @@ fn main() -> Result<(), Failure> {
         looks(&mut criterion, &service.app.customers());
     }
     for (name, key) in [
-        ("all of it, through a connection in memory", SHOP),
+        ("the whole request, through an in-memory connection", SHOP),
         ("all of it in the full view, which is audited", TILL),
     ] {
         let mut peer = runtime.block_on(caller(&service, key))?;
@@ -132,7 +132,7 @@ fn looks(criterion: &mut Criterion, customers: &CustomerService) {
         customers.find_in_memory(&query, |found| customers.render(found, &shape).ok())
     };
     criterion.bench_function(
-        "look: the name, the record, its freshness, the answer",
+        "look up: the alias, the record, its freshness, the response",
         |bench| {
             bench.iter(|| render(shape).expect("cached"));
         },

@@ -145,7 +145,7 @@ impl Reloader {
         reloaded.unwrap_or_else(|_| {
             Err(mistake(
                 "could not be reloaded",
-                "report the event panicked",
+                "report the log event \"panicked\"",
             ))
         })
     }
@@ -185,7 +185,7 @@ impl Inner {
         // Reading files blocks.
         let plan = tokio::task::spawn_blocking(move || Plan::new(&before, &read()?)).await;
         let Plan { next, reloaded } =
-            plan.map_err(|_| mistake("could not be read", "report the event panicked"))??;
+            plan.map_err(|_| mistake("could not be read", "report the log event \"panicked\""))??;
         let changed = &reloaded.changed;
         let prepared = Prepared::new(&self.replaceable, &next.config, changed).await?;
         // Nothing below fails or waits.

@@ -39,7 +39,7 @@ impl TelemetryConfig {
             let name = HeaderName::try_from(name.trim())
                 .map_err(|_| "has an entry whose name is not one of a header field")?;
             if RESERVED.contains(&name) {
-                return Err("names a field that is written in any case");
+                return Err("names a field that the exporter or the connection sets itself");
             }
             let value = decoded(value.trim()).and_then(|bytes| HeaderValue::try_from(bytes).ok());
             let mut value = value.ok_or("has an entry whose value can't be sent")?;

@@ -196,7 +196,7 @@ fn describe(path: &KeyPath, message: &str) -> (&'static str, String) {
             "is not a duration",
             "give whole milliseconds or more, such as \"800ms\", \"60s\", \"10m\", \"1h\" or \"1d\"",
         ),
-        "at most a year" => ("is longer than a year", "no duration may be"),
+        "at most a year" => ("is longer than a year", "give at most \"365d\""),
         "whole days" => ("is not a number of days", "give \"1d\" to \"365d\""),
         "an integer or string" | "parsable string" => (
             "is not a size",

@@ -18,7 +18,7 @@ pub enum Error {
     #[error("contact not found")]
     NotFound,
     /// 404 `RetailKpiNotCalculated`: Engage has not computed the summary of the contact's purchases.
-    #[error("purchases not summed up")]
+    #[error("purchase summary not calculated")]
     NotCalculated,
     /// 409: several contacts share the identifier. The contacts are those that Engage lists.
     #[error("several contacts match the identifier")]

@@ -305,7 +305,7 @@ fn log_end(group: Group, ended: Option<Failing>) {
         group = group.as_str(),
         failed_seconds = answered_at.since(ended.since).as_secs_f64(),
         failures = ended.failures,
-        "engage answers again"
+        "engage outage ended"
     );
 }
 

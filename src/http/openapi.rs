@@ -55,7 +55,7 @@ fn document(listener: ListenerKind) -> Value {
 /// Compares a committed file with what it has to be, or writes it anew.
 #[track_caller]
 fn assert_committed(file: &str, committed: &str, described: &str) {
-    #[expect(clippy::disallowed_methods, reason = "no setting of the service")]
+    #[expect(clippy::disallowed_methods, reason = "not a setting of the service")]
     let is_update = env::var_os("UPDATE_OPENAPI").is_some();
     if is_update {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);

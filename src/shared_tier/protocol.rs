@@ -68,7 +68,7 @@ pub enum BackendError {
     #[error("not connected")]
     Unreachable,
     /// The caller's epoch is not the current one: it must open the current one. Nothing was changed.
-    #[error("another epoch")]
+    #[error("epoch no longer current")]
     Epoch,
     /// The server refuses writes, because it is a replica, has lost its replicas or can't save: connect again. Nothing
     /// was changed.
@@ -81,7 +81,7 @@ pub enum BackendError {
     #[error("server forbids the operation")]
     Forbidden,
     /// The server gave a reply that can't be read, or lacks a command.
-    #[error("unexpected reply of the server")]
+    #[error("unexpected reply from the server")]
     Unexpected,
 }
 

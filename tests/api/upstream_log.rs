@@ -63,7 +63,7 @@ async fn repeated_failures_are_logged_at_once_then_counted_every_ten_seconds() {
 
 #[tokio::test]
 async fn engage_answering_again_is_logged_with_duration_and_count() {
-    const AGAIN: &str = "engage answers again";
+    const AGAIN: &str = "engage outage ended";
     let app = TestApp::spawn().await;
     let ids = ids(&app);
     app.engage.fault(Endpoint::Overview, broken());
@@ -98,7 +98,7 @@ async fn one_failing_contact_among_others_is_no_outage() {
     assert_eq!(look_up(&app, &ids[9], "answered").await, 200);
     // One contact is logged once, until a call about it succeeds.
     assert_eq!(events(FAILED).len(), 1);
-    assert_eq!(events("engage answers again").len(), 0);
+    assert_eq!(events("engage outage ended").len(), 0);
 }
 
 #[tokio::test]

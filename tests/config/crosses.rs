@@ -81,7 +81,7 @@ fn filter_that_hides_alarms_by_their_fields_is_refused() {
         "info,engage_bff::engage[{alarm}]=off",
     ] {
         let error = refusal(MINIMAL, &[("BFF_TELEMETRY__LOG", filter)]);
-        let expected = "telemetry.log: silences the service's alarms; ";
+        let expected = "telemetry.log: turns off events of the service or of one of its modules, which may be alarms; ";
         assert!(error.starts_with(expected), "{filter}: {error}");
     }
     for filter in [
@@ -248,11 +248,11 @@ fn guessable_webhook_secrets_are_refused() {
         ),
         (
             "whsec_no-base64!",
-            "webhooks.secrets: is not \"whsec_\" and base64; ",
+            "webhooks.secrets: is not \"whsec_\" followed by base64; ",
         ),
         (
             "c2VjcmV0LXdpdGhvdXQtcHJlZml4",
-            "webhooks.secrets: is not \"whsec_\" and base64; ",
+            "webhooks.secrets: is not \"whsec_\" followed by base64; ",
         ),
     ] {
         let error = refusal(MINIMAL, &[("BFF_WEBHOOKS__SECRETS", secret)]);

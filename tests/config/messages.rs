@@ -125,7 +125,7 @@ fn variable_that_differs_from_a_key_in_underscores_or_case_is_reported() {
 fn each_secret_is_named_and_reported_once() {
     let secrets = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,sesame";
     let error = refusal(MINIMAL, &[("BFF_WEBHOOKS__SECRETS", secrets)]);
-    let expected = "webhooks.secrets[1]: is not \"whsec_\" and base64; ";
+    let expected = "webhooks.secrets[1]: is not \"whsec_\" followed by base64; ";
     assert!(
         error.starts_with(expected) && error.lines().count() == 1,
         "{error}"

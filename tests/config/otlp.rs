@@ -90,7 +90,7 @@ fn unusable_headers_are_refused_and_not_printed() {
         ("a=hush1,A=hush2", "names a field twice"),
         (
             "Content-Type=hush1",
-            "names a field that is written in any case",
+            "names a field that the exporter or the connection sets itself",
         ),
     ] {
         let error = refusal(MINIMAL, &[endpoint, (HEADERS, value)]);

@@ -61,7 +61,7 @@ impl fmt::Display for Report {
         if let Some(overfull) = self.overfull {
             writeln!(
                 f,
-                "\nResident when more comes than fits, as a share of `cache.max_size`: {overfull:.2}."
+                "\nGrowth of resident memory with more contacts than fit, as a share of `cache.max_size`: {overfull:.2}."
             )?;
         }
         if let Some(Cold { first, second, hot }) = self.cold {

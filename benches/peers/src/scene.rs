@@ -84,7 +84,7 @@ impl Scene {
             answers = warm(address, "", move |reply| {
                 let is_hit = reply.cache_status().contains("; hit");
                 if round == WARMING && !is_hit {
-                    return Err(format!("it stays no hit: {}", reply.head).into());
+                    return Err(format!("it is still not a hit: {}", reply.head).into());
                 }
                 let etag = reply.field("etag").ok_or("no ETag")?.to_owned();
                 Ok((etag, reply.body))

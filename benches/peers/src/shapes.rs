@@ -120,11 +120,14 @@ async fn from_memory(
     let calls = scene.set_engage_delay(Duration::ZERO).await?;
     let passed_on = origin.cpu().since(before);
     if passed_on.user + passed_on.kernel > IDLE_MICROS {
-        return Err("a peer's hits were none: its origin was asked".into());
+        return Err("a peer did not answer from memory: its origin was called".into());
     }
     // The last call of each slice may be unanswered.
     if calls > background.misses() + settings.pace.rounds {
-        return Err(format!("hits were none: Engage was called {calls} times").into());
+        return Err(format!(
+            "the service did not answer from memory: Engage was called {calls} times"
+        )
+        .into());
     }
     report.batches_a_second = settings
         .wants("background")
@@ -153,7 +156,9 @@ async fn misses(settings: &Settings, scene: &Scene) -> Result<Vec<Row>, Failure>
     let calls = scene.set_engage_delay(Duration::ZERO).await?;
     let asked: u64 = rows.iter().map(Row::requests).sum();
     if calls < asked {
-        return Err(format!("misses were none: {asked} questions, {calls} calls").into());
+        return Err(
+            format!("some responses were not misses: {asked} requests, {calls} calls").into(),
+        );
     }
     Ok(rows)
 }

@@ -56,7 +56,7 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> Result<Vec<Check>, 
 /// Sends a message without spans.
 async fn export(exporter: &Exporter) -> Check {
     let Err(failure) = exporter.try_out().await else {
-        return Check::ok(EXPORT, "a message without spans was taken");
+        return Check::ok(EXPORT, "a message without spans was accepted");
     };
     let (what, remedy) = match failure {
         ExportFailure::Unreachable => (
@@ -65,7 +65,7 @@ async fn export(exporter: &Exporter) -> Check {
         ),
         ExportFailure::Timeout => (
             "no answer in time".to_owned(),
-            "see whether the collector has too much to do: what it does not take is lost",
+            "see whether the collector is overloaded: spans that it does not accept are lost",
         ),
         ExportFailure::Refused(status) => (format!("refused with {status}"), remedy_for(status)),
     };
@@ -75,7 +75,7 @@ async fn export(exporter: &Exporter) -> Check {
 fn remedy_for(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            "give in telemetry.otlp_headers what the collector requires, such as Authorization"
+            "give the header fields that the collector requires, such as Authorization, in telemetry.otlp_headers"
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             "see the path of telemetry.otlp_endpoint: without one it is /v1/traces"

@@ -178,8 +178,7 @@ impl Calls<'_> {
 
     async fn contact_type(&mut self) -> Check {
         let Some(given) = &self.config.default_contact_type else {
-            let what =
-                "engage.default_contact_type is unset: each lookup but by contact id must name one";
+            let what = "engage.default_contact_type is unset: each look-up except by contact id must name one";
             return Check::ok(CONTACT_TYPE, what);
         };
         match self.probe.has_contact_type(&unknown_of(given)).await {
@@ -320,9 +319,9 @@ fn describe(error: &Error) -> (String, &'static str) {
             "give the whole key of this tenant in engage.api_key; it may have been withdrawn"
         }
         Error::Forbidden => {
-            "see the key in Engage: it lacks a right, or its list of addresses lacks that of this machine"
+            "see the key in Engage: it lacks a right, or its list of allowed addresses lacks this machine's"
         }
-        Error::Timeout => "try again; if it stays so, ask Voyado, or raise engage.timeout",
+        Error::Timeout => "try again; if it persists, ask Voyado, or raise engage.timeout",
         Error::Failed { status: 404, .. } => {
             "see whether engage.base_url leads to Engage, and engage.api_version is the tenant's"
         }
@@ -330,7 +329,7 @@ fn describe(error: &Error) -> (String, &'static str) {
             "see whether engage.base_url leads to Engage: a proxy or a login page may answer"
         }
         Error::Failed { .. } | Error::Unreachable { .. } => {
-            "try again; if it stays so, ask Voyado whether Engage works"
+            "try again; if it persists, ask Voyado whether Engage works"
         }
         _ => "ask Voyado's support what the tenant lacks",
     };

@@ -111,7 +111,7 @@ fn judge(keys: &[Key], jwt: &JwtConfig) -> Check {
     if usable.is_empty() {
         return Check::failed(
             KEYS,
-            format!("of {} none is for auth.jwt.algorithms", count(keys.len())),
+            format!("{}, none for auth.jwt.algorithms", count(keys.len())),
             "list in auth.jwt.algorithms what the issuer signs with",
         );
     }
@@ -119,7 +119,7 @@ fn judge(keys: &[Key], jwt: &JwtConfig) -> Check {
         return Check::warning(
             KEYS,
             format!(
-                "{what}; {} for others, whose tokens are refused",
+                "{what}; {} for other algorithms, whose tokens are refused",
                 keys.len() - usable.len()
             ),
             "add the algorithm to auth.jwt.algorithms, if the issuer signs shoppers' tokens with it",

@@ -70,7 +70,7 @@ fn memory_check(cache: u64, limit: Option<u64>) -> Check {
 
 fn webhooks(config: &Config) -> Check {
     if config.webhooks.secrets.is_empty() {
-        let what = "webhooks.secrets is unset: changes show when lifetimes end";
+        let what = "webhooks.secrets is unset: changes become visible only when lifetimes end";
         return Check::skipped(WEBHOOKS, what);
     }
     if config.redis.url.is_some() {

@@ -235,7 +235,7 @@ fn memory(info: &ServerInfo) -> Check {
         Some(0) => Check::warning(
             MEMORY,
             format!(
-                "{used} in use, and maxmemory is not set: the server grows until the machine's memory ends"
+                "{used} in use, and maxmemory is not set: the server grows until the machine's memory is exhausted"
             ),
             "set maxmemory, with maxmemory-policy allkeys-lru",
         ),
@@ -297,7 +297,7 @@ fn failover(info: &ServerInfo) -> Check {
         replicas => Check::warning(
             FAILOVER,
             format!(
-                "{replicas} replicas: after a failover what the old primary still accepts is lost"
+                "{replicas} replicas: after a failover, writes that the old primary still accepted are lost"
             ),
             "set min-replicas-to-write to 1 there",
         ),

@@ -99,7 +99,7 @@ impl Session {
             let until = end_of(&error).map_or_else(String::new, |end| format!(", on {end}"));
             return Check::warning(
                 name,
-                format!("the certificate ends within 14 days{until}"),
+                format!("the certificate expires within 14 days{until}"),
                 "the owner of the server has to renew it: for Engage ask Voyado's support",
             );
         }
@@ -173,8 +173,8 @@ fn describe_certificate(
     match certificate {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             end.map_or_else(
-                || "the certificate has ended".to_owned(),
-                |end| format!("the certificate ended on {end}"),
+                || "the certificate has expired".to_owned(),
+                |end| format!("the certificate expired on {end}"),
             ),
             "the owner of the server has to renew it; see this machine's clock too".to_owned(),
         ),

@@ -66,7 +66,7 @@ fn check_scopes(client: &ClientConfig, key: &str, mistakes: &mut Mistakes) {
     } else if scopes.contains(&Scope::ReadSelf) {
         Some("contains customer:read:self, which only shoppers' tokens have")
     } else if !scopes.contains(&Scope::Read) && !scopes.contains(&Scope::Changed) {
-        Some("lacks customer:read, which every request needs but a report of a change")
+        Some("lacks customer:read, which every request except a report of a change needs")
     } else {
         None
     };

@@ -129,7 +129,7 @@ impl Config {
         }
     }
 
-    /// Personal data is cached for a day at most.
+    /// Each lifetime, and each time after it for which data may still be served, is a day at most.
     fn check_lifetimes(&self, mistakes: &mut Mistakes) {
         let cache = &self.cache;
         for (key, value) in [
@@ -154,7 +154,7 @@ impl Config {
                 mistakes.add(
                     key,
                     "is longer than a day",
-                    "personal data is cached for a day at most",
+                    "give at most \"24h\": personal data must not be cached for long",
                 );
             }
         }

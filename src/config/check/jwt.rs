@@ -50,7 +50,7 @@ pub(super) fn check_jwt(jwt: &JwtConfig, mistakes: &mut Mistakes) {
             mistakes.add(
                 key,
                 "is empty",
-                "any token would be accepted: give the issuer's value",
+                "no token of the issuer would be accepted: give the value that it writes",
             );
         }
     }

@@ -181,12 +181,15 @@ fn check_target(target: &str) -> Result<(), LogFault> {
     Ok(())
 }
 
-/// Refuses a filter that drops every alarm.
+/// Refuses a filter that drops every event of the service or of one of its modules.
 fn silenced(directives: &[Directive<'_>]) -> Option<LogFault> {
     (lowest_level(directives) == LevelFilter::OFF).then(|| {
         let remedy =
             format!("give at least \"error\" for all or for {OURS}, such as \"info,hyper=off\"");
-        ("silences the service's alarms", remedy)
+        (
+            "turns off events of the service or of one of its modules, which may be alarms",
+            remedy,
+        )
     })
 }
 

@@ -14,7 +14,7 @@ impl Config {
             None if telemetry.otlp_headers.is_some() => mistakes.add(
                 "telemetry.otlp_endpoint",
                 "is missing while telemetry.otlp_headers is set",
-                "set it, or remove that",
+                "set telemetry.otlp_endpoint, or remove telemetry.otlp_headers",
             ),
             _ => {}
         }

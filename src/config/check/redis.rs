@@ -67,7 +67,7 @@ fn check_unused(redis: &RedisConfig, mistakes: &mut Mistakes) {
             mistakes.add(
                 "redis.url",
                 format!("is missing while {key} is set"),
-                "set it, or remove that",
+                format!("set redis.url, or remove {key}"),
             );
         }
     }

@@ -63,7 +63,7 @@ impl Config {
         (engage.connect_timeout > engage.timeout).then(|| {
             Mistake::new(
                 "engage.connect_timeout",
-                "is longer than engage.timeout, which ends the call before",
+                "is longer than engage.timeout, which ends the call first",
                 "make it shorter",
             )
         })
@@ -94,7 +94,7 @@ impl Config {
             Mistake::new(
                 "engage.custom_key",
                 "is unset while a client may look up by customKey or any",
-                "set the field that customKey searches in your tenant: until then a match in either counts",
+                "set the field that customKey searches in your tenant: until then a match in either field counts",
             )
         })
     }
@@ -164,7 +164,7 @@ impl Config {
             Mistake::new(
                 key,
                 "is an hour or more while no webhooks are configured",
-                "changes become visible that late: set webhooks.secrets, or a shorter lifetime",
+                "changes become visible only after that time: set webhooks.secrets, or a shorter lifetime",
             )
         };
         long.map(warning).collect()

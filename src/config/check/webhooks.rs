@@ -18,7 +18,7 @@ impl Config {
         for (index, secret) in secrets.iter().enumerate() {
             let secret = SigningSecret::parse(secret.expose_secret());
             let what = match secret.as_ref().map(SigningSecret::as_bytes) {
-                None => "is not \"whsec_\" and base64",
+                None => "is not \"whsec_\" followed by base64",
                 Some(key) if key.len() < MIN_KEY => "is shorter than 16 bytes",
                 Some(key) if key.iter().all(|byte| *byte == key[0]) => "repeats a single byte",
                 Some(_) => continue,

@@ -11,16 +11,16 @@ families! {
     CACHE_RECORD_BYTES = Gauge, "cache_record_bytes" []:
         "Estimated bytes of the cached contacts", "";
     CACHE_RECORD_MAX_BYTES = Gauge, "cache_record_max_bytes" []:
-        "Most bytes of the cached contacts", "about two thirds of `cache.max_size`; beyond it contacts are evicted";
+        "Limit on the estimated bytes of the cached contacts", "about two thirds of `cache.max_size`; beyond it contacts are evicted";
     CACHE_MAX_BYTES = Gauge, "cache_max_bytes" []:
-        "Most bytes of everything that is cached", "`cache.max_size`";
+        "Limit on the bytes of everything that is cached", "`cache.max_size`";
     CACHE_EVICTIONS = Counter, "cache_evictions_total" [cause: values::EVICTION_CAUSES]:
         "Contacts that the cache removed by itself, by cause",
         "`size` (there was no room), `expired` (too old for anything)";
     CACHE_COMPRESSION_INPUT = Counter, "cache_compression_input_bytes_total" []:
         "Bytes of parts that were compressed to be cached", "";
     CACHE_COMPRESSION_OUTPUT = Counter, "cache_compression_output_bytes_total" []:
-        "Bytes that they took when compressed", "";
+        "Bytes of those parts after compression", "";
     CACHE_INVALIDATIONS = Counter, "cache_invalidations_total" [cause: values::INVALIDATION_CAUSES]:
         "Invalidations of what is cached, by what caused them",
         "`webhook`, `purge` (by an operator), `report` (`POST /customer/changed`), `poll` (`/contacts/changes`), `stream` (announced by another replica)";

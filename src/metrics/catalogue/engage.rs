@@ -18,7 +18,7 @@ families! {
     ENGAGE_CALL_DURATION = Histogram(CALL_SECONDS), "engage_call_duration_seconds" [group: values::GROUPS]:
         "Duration of calls to Engage", "";
     ENGAGE_QUEUE_DURATION = Histogram(QUEUE_SECONDS), "engage_queue_duration_seconds" [group: values::GROUPS]:
-        "How long calls to Engage that were made had waited for the call budget and a slot", "";
+        "How long calls to Engage waited for the call budget and a slot before they were made", "";
     ENGAGE_RETRIES = Counter, "engage_retries_total" [group: values::GROUPS]:
         "Repeated calls to Engage: retries, and calls that were not processed", "";
     ENGAGE_CALLS_NOT_MADE = Counter, "engage_calls_not_made_total" [reason: values::NOT_MADE]:
@@ -44,7 +44,7 @@ families! {
     ENGAGE_BUDGET_BURST = Gauge, "engage_budget_burst" []:
         "Calls that may start at once", "likewise";
     ENGAGE_CONCURRENCY_LIMIT = Gauge, "engage_concurrency_limit" []:
-        "Most calls to Engage in flight", "`engage.max_concurrency`";
+        "Limit on the calls to Engage in flight", "`engage.max_concurrency`";
     ENGAGE_BUDGET_SHARED = Gauge, "engage_budget_shared" []:
         "Whether calls to Engage use the budget that replicas share: 0 while this replica calls within its own share",
         "only with a shared tier";

@@ -7,7 +7,7 @@ families! {
     CONNECTIONS = Gauge, "connections" [listener: values::LISTENERS]:
         "Open connections", "";
     CONNECTIONS_MAX = Gauge, "connections_max" [listener: values::LISTENERS]:
-        "Most connections at the same time, without the reserve for probes",
+        "Limit on concurrent connections, without the reserve for probes",
         "`server.max_connections`, or fewer where the [descriptors](#connections-and-descriptors) do not suffice";
     CONNECTIONS_CLOSED_FOR_ROOM = Counter, "connections_closed_for_room_total" [listener: values::LISTENERS]:
         "Idle connections closed for a new one at the limit of connections", "";

@@ -12,7 +12,7 @@ families! {
         "`error`, `warn`, `info`, `debug`, `trace`; without those that `telemetry.log` leaves out";
     LOG_EVENTS_DROPPED = Counter, "log_events_dropped_total" [log: values::LOGS]:
         "Log events that were not written",
-        "`events` and `audit`: standard output was not read in time; `strangers`: callers without a valid credential caused too many";
+        "`events` and `audit`: standard output was not read in time; `strangers`: too many of those that callers without a valid credential can cause, or too many panics";
     TRACES_EXPORTED = Counter, "traces_exported_total" []:
         "Spans that the collector has taken", "only with `telemetry.otlp_endpoint`";
     TRACES_DROPPED = Counter, "traces_dropped_total" []:

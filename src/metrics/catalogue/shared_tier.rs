@@ -28,7 +28,7 @@ families! {
         "Gaps in the stream of invalidations, after which memory is dropped, by reason",
         "`chain`, `epoch`, `rewound`, `unknown`, `unreadable`: as in [the log](#log-events)";
     SHARED_TIER_CAUGHT_UP = Gauge, "shared_tier_caught_up_seconds" []:
-        "Seconds since the moment until which every invalidation was applied",
+        "Seconds since the latest moment up to which all invalidations are known to be applied",
         "below 1 while all is well, from 2 on memory is distrusted; absent before the stream was first read";
     SHARED_TIER_ANNOUNCEMENTS = Counter, "shared_tier_announcements_total" [outcome: values::ANNOUNCEMENTS]:
         "Invalidations for all replicas, by outcome",

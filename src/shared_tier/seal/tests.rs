@@ -116,7 +116,7 @@ fn secret_that_an_earlier_build_wrapped_is_unwrapped() {
     let wrapped = hex(WRAPPED);
     let (secret, index) = EpochSecret::unwrap(&[[2; 32], [1; 32]], &wrapped).unwrap_or_else(|| {
         let wrapped = EpochSecret::fixed([7; 32]).wrap(&[1; 32]);
-        panic!("not unwrapped; now it could be {wrapped:02x?}")
+        panic!("not unwrapped; if the change is intended, the new text is {wrapped:02x?}")
     });
     assert_eq!(index, 1);
     assert_eq!(seals_of(&secret), seals_of(&EpochSecret::fixed([7; 32])));

@@ -98,8 +98,13 @@ fn keys_are_named_and_compared_with_the_algorithms() {
             "kid ec-one, kid ed-one",
         ),
         (&[ES256], "ES256,RS256", "warning", "none for RS256"),
-        (&[ES256, ED25519], "ES256", "warning", "1 for others"),
-        (&[ES256], "RS256", "failed", "of 1 key none is for"),
+        (
+            &[ES256, ED25519],
+            "ES256",
+            "warning",
+            "1 for other algorithms",
+        ),
+        (&[ES256], "RS256", "failed", "1 key, none for"),
         (&[], "ES256", "failed", "contains no key"),
     ] {
         let address = issuer("200 OK", "", set(keys));
@@ -143,6 +148,6 @@ fn keys_in_a_file_are_compared_too() {
     let checks = online.with("AUTH__JWT__JWKS_FILE", path(&file)).check();
     checks.assert("issuer-name", "skipped", "auth.jwt.jwks_file");
     checks
-        .assert("issuer-keys", "warning", "1 for others")
+        .assert("issuer-keys", "warning", "1 for other algorithms")
         .assert_only(&["issuer-keys"]);
 }

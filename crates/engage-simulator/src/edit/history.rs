@@ -40,7 +40,8 @@ pub(super) fn transaction(
     for (key, value) in fields {
         if key == "definitionId" {
             let number = value.to_string().parse();
-            definition = number.map_err(|_| format!("`{value}` is no definition"))?;
+            definition =
+                number.map_err(|_| format!("`{value}` is not the id of a point definition"))?;
         } else {
             item.set(&key, value);
         }

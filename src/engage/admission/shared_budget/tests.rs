@@ -12,7 +12,7 @@ const RATE: f64 = 50.0;
 const BURST: f64 = 10.0;
 
 /// How many random runs are made: `BUDGET_CASES` if that is set, otherwise `usual`.
-#[expect(clippy::disallowed_methods, reason = "no setting of the service")]
+#[expect(clippy::disallowed_methods, reason = "not a setting of the service")]
 fn cases(usual: u64) -> u64 {
     let given = std::env::var("BUDGET_CASES").ok();
     given.and_then(|it| it.parse().ok()).unwrap_or(usual)

@@ -38,11 +38,9 @@ impl Shared {
         retry_after: Duration,
         is_probe: bool,
     ) -> Duration {
-        self.update_breaker(
-            group,
-            "Retry-After from several contacts",
-            |breaker, now| breaker.pause(subject, retry_after, is_probe, now),
-        );
+        self.update_breaker(group, "failures with Retry-After", |breaker, now| {
+            breaker.pause(subject, retry_after, is_probe, now)
+        });
         let now = self.clock.tick();
         self.state().breakers[group]
             .rejects(subject, now)

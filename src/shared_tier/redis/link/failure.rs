@@ -46,15 +46,17 @@ pub enum ConnectFailure {
     Broken,
     /// It was opened, and closed before the first reply.
     #[error(
-        "the server closes the connection: it may ask for TLS or for a client certificate, or have as many connections as \
-         it allows"
+        "the server closed the connection: perhaps it requires TLS or a client certificate, or has reached its limit of \
+         connections"
     )]
     Closed,
     /// The TLS handshake failed for another reason, perhaps because the server does not use TLS.
-    #[error("the TLS handshake failed: the server may not use TLS")]
+    #[error("the TLS handshake failed: perhaps the server does not use TLS")]
     Tls,
     /// The authority is not trusted.
-    #[error("the server's certificate is of an authority that is not trusted: give redis.ca_file")]
+    #[error(
+        "the server's certificate was issued by an authority that is not trusted: set redis.ca_file"
+    )]
     Authority,
     /// The certificate has other names.
     #[error("the server's certificate is for another name than the one in redis.url")]
@@ -63,16 +65,18 @@ pub enum ConnectFailure {
     #[error("the server's certificate is expired, not valid yet, or unusable")]
     Certificate,
     /// It asks for a certificate, or refuses ours.
-    #[error("the server asks for another client certificate: give redis.client_certificate_file")]
+    #[error(
+        "the server requires a client certificate, or another one: set redis.client_certificate_file"
+    )]
     ClientCertificate,
     /// The user or the password is wrong.
     #[error("the user or the password is wrong")]
     Password,
-    /// It asks for a password.
-    #[error("the server asks for a password")]
+    /// It requires a password.
+    #[error("the server requires a password")]
     NoPassword,
     /// The user may not run the first commands: `INFO`, or `SENTINEL` at a sentinel.
-    #[error("the user may not run INFO")]
+    #[error("the user may not run INFO, or SENTINEL at the sentinels")]
     Forbidden,
     /// There is no such database.
     #[error("the user may not use the database, or there is none of this number")]
@@ -93,7 +97,7 @@ pub enum ConnectFailure {
     #[error("no sentinel answers")]
     SilentSentinels,
     /// A reply could not be read.
-    #[error("the reply is not that of Redis or Valkey")]
+    #[error("the server does not reply like Redis or Valkey")]
     Unexpected,
 }
 

@@ -230,7 +230,7 @@ where
             let profile = cached.as_ref().and_then(Parts::identity);
             let is_fenced = self.apply_purges(id, &mut parts, profile, identifier);
             self.drop_fenced(id, &mut parts, asked);
-            if parts.held().is_empty() && !is_fenced {
+            if parts.present().is_empty() && !is_fenced {
                 return Op::Nop;
             }
             let mut merged = cached.unwrap_or_default();
@@ -242,7 +242,7 @@ where
             let mut kept = parts.clone();
             kept.retain(|part, _| !overtaken.contains(part));
             merged.merge(&kept, self.policy.overview_lag);
-            if merged.held().is_empty() {
+            if merged.present().is_empty() {
                 return Op::Remove;
             }
             let change = self.put(id, &merged);

@@ -147,7 +147,7 @@ struct Newest {
 impl Codec {
     /// Compresses the contact's parts.
     pub(super) fn compress(&self, id: ContactId, parts: &Parts) -> Compressed {
-        if parts.held().is_empty() {
+        if parts.present().is_empty() {
             return Compressed::default();
         }
         let plain = postcard::to_allocvec(parts).expect("parts can be written");

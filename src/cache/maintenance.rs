@@ -130,7 +130,7 @@ where
                 Some(cached) if Arc::ptr_eq(cached, &seen) && cached.reads() == 0 => {
                     if is_dead {
                         // An invalidation leaves a record without parts.
-                        if !cached.held().is_empty() {
+                        if !cached.present().is_empty() {
                             self.evictions.note_expired();
                         }
                         Op::Remove

@@ -85,7 +85,7 @@ pub trait Origins {
     }
 
     /// The parts that are present.
-    fn held(&self) -> PartSet {
+    fn present(&self) -> PartSet {
         Part::ALL
             .into_iter()
             .filter(|part| self.provenance(*part).is_some())

@@ -159,7 +159,7 @@ impl<R> Origins for Record<R> {
         self.provenances[part].as_ref()
     }
 
-    fn held(&self) -> PartSet {
+    fn present(&self) -> PartSet {
         let parts = self.provenances.iter();
         parts
             .filter_map(|(part, provenance)| provenance.map(|_| part))

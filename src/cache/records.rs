@@ -43,7 +43,7 @@ where
         // raised without changing it.
         let everything = self.fences.everything();
         let is_fenced = |part| record.sequence(part) <= everything;
-        let is_allowed = !record.held().iter().any(is_fenced);
+        let is_allowed = !record.present().iter().any(is_fenced);
         is_allowed.then_some(record)
     }
 

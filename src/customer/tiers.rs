@@ -306,7 +306,7 @@ impl Tiers {
         if overtaken.alias && self.memory.learns_aliases() {
             kept_out.insert(Part::Profile);
         }
-        let parts = if parts.held().is_empty() {
+        let parts = if parts.present().is_empty() {
             parts
         } else {
             self.memory

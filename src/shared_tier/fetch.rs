@@ -197,7 +197,7 @@ impl Inner {
             entity_only: reply.entity_only,
         };
         let needed = need.needed.without(data.left_to_entities());
-        let serves = needed.is_subset(data.parts.held());
+        let serves = needed.is_subset(data.parts.present());
         serves.then(|| Read::Data(Box::new(data)))
     }
 

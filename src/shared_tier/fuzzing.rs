@@ -77,7 +77,7 @@ fn is_not_forged(bytes: &[u8]) {
     for part in Part::ALL {
         assert!(decode_part(sealer, CONTACT, None, part, &value, &read, &mut parts).is_err());
     }
-    assert!(parts.held().is_empty());
+    assert!(parts.present().is_empty());
     assert!(decode_alias(sealer, ALIAS, &value, &read).is_err());
     assert!(decode_negative(sealer, ALIAS, &value, &read).is_err());
     assert!(open_payload(sealer, EpochId(1), bytes).is_err());
@@ -91,7 +91,7 @@ fn read_part(part: Part, packed: &[u8]) {
     let decode = |value: &StoredValue| {
         let mut parts = Parts::default();
         let id = decode_part(&SEALER, CONTACT, None, part, value, &read_at(), &mut parts);
-        assert_eq!(parts.held().contains(part), id.is_ok());
+        assert_eq!(parts.present().contains(part), id.is_ok());
         id.ok().map(|id| (id, parts))
     };
     let Some((id, parts)) = decode(&value) else {

@@ -29,7 +29,7 @@ async fn contact_that_one_replica_fetched_is_found_by_another() {
     assert_eq!(one.fill(id).await, Overtaken::default());
     bench.pass(Duration::from_secs(5)).await;
     let found = data(&two, Wanted::Contact(id)).await;
-    assert_eq!((found.id, found.parts.held()), (id, BOTH));
+    assert_eq!((found.id, found.parts.present()), (id, BOTH));
     for provenance in found.parts.provenances() {
         assert!(provenance.is_shared);
         assert_eq!(provenance.source, FetchSource::Overview);

@@ -529,7 +529,7 @@ fn parts_other_than_the_invalidated_one_stay() {
         cache.invalidate(alva(), Part::Vouchers.into());
         racing.join().expect("the invalidation ends");
         let record = cache.record(alva()).expect("the record stays");
-        assert_eq!(record.held(), PartSet::from(Part::Profile));
+        assert_eq!(record.present(), PartSet::from(Part::Profile));
     });
 }
 

@@ -12,7 +12,7 @@ fn purge_reaches_requests_begun_before_it_and_none_later() {
     let (before, other) = (cache.begin(), cache.begin());
     cache.purge_where(&purge_of("A-1"));
     let after = cache.begin();
-    let kept = |id, start, data| !store_part(&cache, id, start, data).held().is_empty();
+    let kept = |id, start, data| !store_part(&cache, id, start, data).present().is_empty();
     assert!(!kept(contact('1'), before, profile("A-1")));
     assert!(!kept(contact('1'), before, points()));
     assert!(kept(contact('1'), after, profile("A-1")));
@@ -34,7 +34,7 @@ fn purge_reaches_a_contact_by_its_older_copy() {
     store_part(&cache, contact('1'), old, profile("A-1"));
     store_part(&cache, contact('1'), early, points());
     let record = cache.record(contact('1')).expect("a record");
-    assert_eq!(record.held(), Part::Profile.into());
+    assert_eq!(record.present(), Part::Profile.into());
     assert!(record.sequence(Part::Profile) > early.sequence);
 }
 
@@ -46,7 +46,7 @@ fn purge_lasts_as_long_as_a_fence_and_one_too_many_fences_everything() {
     clock.advance(3 * MINUTE);
     assert!(
         !store_part(&cache, contact('1'), before, profile("A-1"))
-            .held()
+            .present()
             .is_empty()
     );
     let kept = cache.begin();
@@ -58,7 +58,7 @@ fn purge_lasts_as_long_as_a_fence_and_one_too_many_fences_everything() {
     assert!(cache.fences.everything() > kept.sequence);
     assert!(
         store_part(&cache, contact('1'), kept, profile("A-1"))
-            .held()
+            .present()
             .is_empty()
     );
 }

@@ -64,7 +64,7 @@ fn shared_part_replaces_a_cached_one_only_if_requested_later() {
         let (cache, clock) = cache();
         store_profile(&cache, contact('1'));
         clock.advance(2 * SECOND);
-        let held = store_shared(&cache, shared(&cache, FetchSource::Entity, age * SECOND)).held();
+        let held = store_shared(&cache, shared(&cache, FetchSource::Entity, age * SECOND)).present();
         assert_eq!(held, Part::Profile.into());
         let cached = cached_profile(&cache).expect("a profile");
         assert_eq!(cached.is_shared, is_replaced, "{age} s");
@@ -93,13 +93,13 @@ fn fence_raised_after_the_reading_keeps_shared_data_out() {
     clock.advance(10 * SECOND);
     let read_before = shared(&cache, FetchSource::Entity, SECOND);
     cache.invalidate(contact('1'), Part::Profile.into());
-    assert!(store_shared(&cache, read_before).held().is_empty());
+    assert!(store_shared(&cache, read_before).present().is_empty());
     assert!(cached_profile(&cache).is_none());
     // The tier drops the data that the invalidation covers, so what is read after the invalidation was requested after
     // it, even if the clocks differ.
     let read_after = shared(&cache, FetchSource::Entity, SECOND);
     assert_eq!(
-        store_shared(&cache, read_after).held(),
+        store_shared(&cache, read_after).present(),
         Part::Profile.into()
     );
 }
@@ -113,12 +113,12 @@ fn entity_only_time_of_the_tier_keeps_overviews_out_and_is_no_fence() {
     let mut entity = shared(&cache, FetchSource::Entity, SECOND);
     differed_at(&mut entity, Tick::default());
     let taken = cache.store_shared_parts(contact('1'), entity, &marks, None);
-    assert_eq!(taken.held(), Part::Profile.into());
+    assert_eq!(taken.present(), Part::Profile.into());
     let tick = || cache.clock.tick();
     let entity_only = || cache.fences.entity_only(contact('1'), tick());
     assert_eq!(entity_only(), Part::Profile.into());
     let overview = shared(&cache, FetchSource::Overview, Duration::ZERO);
-    assert!(store_shared(&cache, overview).held().is_empty());
+    assert!(store_shared(&cache, overview).present().is_empty());
     clock.advance(20 * SECOND);
     // It does not last for this replica's whole lag: data that another replica fetched adds no time of its own.
     assert_eq!(entity_only(), PartSet::EMPTY);
@@ -142,12 +142,12 @@ fn overtaken_parts_are_returned_and_not_kept() {
     let (cache, _) = cache();
     let parts = cache.part_of_entity(cache.begin(), PartData::Profile(Box::default()));
     let served = cache.store_parts_except(contact('1'), parts, None, Part::Profile.into());
-    assert_eq!(served.held(), Part::Profile.into());
+    assert_eq!(served.present(), Part::Profile.into());
     assert!(cached_profile(&cache).is_none());
     let parts = cache.part_of_entity(cache.begin(), PartData::Profile(Box::default()));
     cache.invalidate(contact('1'), Part::Profile.into());
     let served = cache.store_parts_except(contact('1'), parts, None, Part::Profile.into());
-    assert!(served.held().is_empty());
+    assert!(served.present().is_empty());
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn only_what_no_fence_forbids_is_passed_on() {
     let mut parts = cache.parts_of_overview(start, overview());
     let (allowed, new) = cache.parts_to_share(contact('1'), &mut parts, Some(&lookup));
     assert_eq!(
-        (allowed.held(), new),
+        (allowed.present(), new),
         (Part::Profile.into(), PartSet::EMPTY)
     );
     let mut part = cache.part_of_entity(start, PartData::Profile(Box::default()));
@@ -242,7 +242,7 @@ fn only_what_no_fence_forbids_is_passed_on() {
     assert_eq!(new, Part::Profile.into());
     cache.invalidate(contact('1'), Part::Profile.into());
     let (allowed, _) = cache.parts_to_share(contact('1'), &mut part, None);
-    assert!(allowed.held().is_empty());
+    assert!(allowed.present().is_empty());
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Search<'_> {
         }
         // If nothing is cached, the overview comes first, because it shows whether the contact exists; only parts that
         // it never contains and that are not requested fresh are fetched at the same time.
-        let is_cold = record.held().is_empty() && !from_overview.is_empty();
+        let is_cold = record.present().is_empty() && !from_overview.is_empty();
         let immediate = if is_cold {
             from_entity
                 .without(overview_parts)

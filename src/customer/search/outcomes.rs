@@ -45,7 +45,7 @@ impl Search<'_> {
                 let overtaken = calls.from_overview.iter().filter(is_overtaken).collect();
                 let missing = calls
                     .from_overview
-                    .without(fetched.parts.held().union(overtaken));
+                    .without(fetched.parts.present().union(overtaken));
                 if !fetched.is_shared {
                     self.expect_none_in_overview(missing);
                 }
@@ -161,7 +161,7 @@ impl Search<'_> {
     }
 
     fn apply(&mut self, fetched: &Fetched) {
-        self.stored |= !fetched.is_shared && !fetched.parts.held().is_empty();
+        self.stored |= !fetched.is_shared && !fetched.parts.present().is_empty();
         if fetched.alias.is_some() && !self.is_resolved() {
             self.found_alias = fetched.alias;
         }

@@ -105,7 +105,7 @@ proptest! {
         let mut found = Parts::default();
         for part in Part::ALL {
             let value = encode_part(&sealer(), name, id(number), part, &parts, at, lifetime);
-            prop_assert_eq!(value.is_some(), parts.held().contains(part));
+            prop_assert_eq!(value.is_some(), parts.present().contains(part));
             let Some(NewValue { lifetime, sealed }) = value else { continue };
             let stored = StoredValue { age, requested_at: at, lifetime, sealed };
             for expected in [None, Some(id(number))] {
@@ -114,7 +114,7 @@ proptest! {
             }
         }
         assert_same_data(&found, &parts);
-        for part in parts.held().iter() {
+        for part in parts.present().iter() {
             let before = parts.provenance(part).expect("held");
             let after = found.provenance(part).expect("held");
             let requested_at = read.start.now.tick - age;
@@ -304,12 +304,12 @@ fn profiles_are_read_under_the_same_digest_key_only() {
         let name = Part::Profile;
         let read = decode_part(&other, NAME, None, name, &value, &read_at(), &mut found);
         assert_eq!(read, Err(Unreadable::Content));
-        assert!(found.held().is_empty());
+        assert!(found.present().is_empty());
         let stores = |parts| encode_part(&other, NAME, id(1), name, parts, AT, LIFETIME);
         let is_stored = stores(&complete_parts).is_some();
         assert_eq!(is_stored, other.digests().is_some());
         let value = stored(&stores(&without_national_id).expect("no digest in it"));
         assert_eq!(decode(Part::Profile, &value, &mut found), Ok(id(1)));
-        assert_eq!(found.held(), PartSet::from(Part::Profile));
+        assert_eq!(found.present(), PartSet::from(Part::Profile));
     }
 }

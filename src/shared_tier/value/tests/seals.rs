@@ -23,7 +23,7 @@ fn decode_as(
         &read_at(),
         &mut parts,
     );
-    assert_eq!(parts.held().is_empty(), read.is_err());
+    assert_eq!(parts.present().is_empty(), read.is_err());
     read.map(drop)
 }
 
@@ -233,7 +233,7 @@ fn parts_of_another_contact_are_refused() {
         &mut found,
     );
     assert_eq!(read, Err(Unreadable::Content));
-    assert!(found.held().is_empty());
+    assert!(found.present().is_empty());
 }
 
 /// Seals bytes as if they were a packed value.
@@ -295,7 +295,7 @@ fn opened_values_that_are_no_data_are_misses() {
             Err(Unreadable::Content),
             "{case}"
         );
-        assert!(found.held().is_empty());
+        assert!(found.present().is_empty());
     }
 }
 

@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn sleeper_wakes_when_the_manual_clock_reaches_its_deadline() {
+    async fn task_wakes_when_the_manual_clock_reaches_its_deadline() {
         let manual = ManualClock::new(Timestamp::UNIX_EPOCH);
         let clock = Clock::from(manual.clone());
         let deadline = clock.now().tick + Duration::from_secs(5);

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_were_taken_count_on_after_a_change() {
+    fn taken_tokens_stay_taken_after_a_change() {
         let now = Tick::default();
         let mut bucket = Bucket::new(10.0, 10, now);
         for _ in 0..4 {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_bucket_returns_the_wait_and_lends_nothing() {
+    fn empty_bucket_returns_the_wait_and_grants_no_token() {
         let now = Tick::default();
         let mut bucket = Bucket::new(1.0, 1, now);
         assert_eq!(bucket.take(now), Ok(()));

@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// Contacts that each batch fetches.
-const UNKNOWN: usize = 10;
+const FETCHES: usize = 10;
 /// Contacts that each batch changes: twenty for each contact that it fetches, which is the ratio of 1,000 changes to 50
 /// calls a second.
-const CHANGES: usize = 20 * UNKNOWN;
+const CHANGES: usize = 20 * FETCHES;
 /// The member numbers of the simulator's generated contacts begin after this.
 const GENERATED: usize = 200_000;
 /// How often the batch yields to the background tasks: more often than any of them needs.
@@ -43,12 +43,12 @@ impl Background {
     /// Fetches some contacts, changes others, and waits until the background tasks that this started have finished.
     pub(crate) async fn run_batch(&mut self) -> Result<(), Failure> {
         let calls = self.service.engage.total_calls();
-        for _ in 0..UNKNOWN {
+        for _ in 0..FETCHES {
             self.asked += 1;
             let by_number = format!("customKey={}&parts=none", GENERATED + self.asked);
             self.ask(kinds::get(SHOP, &by_number, "")).await?;
         }
-        if self.service.engage.total_calls() < calls + UNKNOWN {
+        if self.service.engage.total_calls() < calls + FETCHES {
             return Err("Engage was not called".into());
         }
         for _ in 0..CHANGES {

@@ -154,7 +154,7 @@ impl Report {
         Ok(())
     }
 
-    fn healing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn recovery(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(last) = self.phases.last() else {
             return Ok(());
         };
@@ -192,7 +192,7 @@ impl fmt::Display for Report {
         self.table(f)?;
         writeln!(f)?;
         self.ratios(f)?;
-        self.healing(f)?;
+        self.recovery(f)?;
         writeln!(
             f,
             "The whole run: {} calls, {} at most in any second, burst needed {:.1} (allowed {BURST:.0})",

@@ -41,12 +41,12 @@ fn main() -> Result<(), Failure> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let service = runtime.block_on(Service::start())?;
     let mut criterion = Criterion::default().configure_from_args();
-    words(&mut criterion);
+    bench_parsing(&mut criterion);
     runtime.block_on(caller(&service, SHOP))?;
     {
         // Stale parts are refreshed in the background; none is stale here.
         let _guard = runtime.enter();
-        looks(&mut criterion, &service.app.customers());
+        bench_look_ups(&mut criterion, &service.app.customers());
     }
     for (name, key) in [
         ("the whole request, through an in-memory connection", SHOP),
@@ -97,7 +97,7 @@ fn lookup() -> Lookup {
 }
 
 /// The steps that read a request's text, before the look-up.
-fn words(criterion: &mut Criterion) {
+fn bench_parsing(criterion: &mut Criterion) {
     let (rules, phone) = (rules(), ALVA.phone);
     criterion.bench_function("read an e-mail address", |bench| {
         bench.iter(|| {
@@ -120,7 +120,7 @@ fn words(criterion: &mut Criterion) {
 }
 
 /// The steps that read cached records.
-fn looks(criterion: &mut Criterion, customers: &CustomerService) {
+fn bench_look_ups(criterion: &mut Criterion, customers: &CustomerService) {
     let shape = Shape {
         view: View::Storefront,
         channel: Some(Channel::Ecom),

@@ -26,7 +26,7 @@ pub(super) fn fault(key: &str, text: &str) -> Option<TextFault> {
         let key = key.split('[').next().unwrap_or_default();
         // The log's filter uses braces for spans. Placeholders of secrets are found by the checks of secrets.
         let is_exempt = key == "telemetry.log" || SECRETS.contains(&key);
-        (!is_exempt && holds_placeholder(text)).then_some(PLACEHOLDER)
+        (!is_exempt && contains_placeholder(text)).then_some(PLACEHOLDER)
     })
 }
 
@@ -95,8 +95,8 @@ fn invisible(text: &str) -> Option<TextFault> {
 }
 
 /// Whether the text contains a placeholder: `{client}`, `<client>`, `$CLIENT`, `…`.
-fn holds_placeholder(text: &str) -> bool {
-    let holds_pair = |open: char, close: char| {
+fn contains_placeholder(text: &str) -> bool {
+    let contains_pair = |open: char, close: char| {
         let rest = text.split_once(open);
         rest.is_some_and(|(_, rest)| rest.contains(close))
     };
@@ -105,7 +105,7 @@ fn holds_placeholder(text: &str) -> bool {
             first.is_ascii_alphabetic() || matches!(first, '_' | '{' | '(')
         })
     });
-    names_variable || holds_pair('{', '}') || holds_pair('<', '>') || text.contains('…')
+    names_variable || contains_pair('{', '}') || contains_pair('<', '>') || text.contains('…')
 }
 
 /// Whether the whole text is a placeholder: `<your key>`, `{key}`, `${KEY}`, `$(key)`, `$API_KEY`, or any with `…`.

@@ -98,7 +98,7 @@ async fn memory(scene: &Scene, contacts: usize) -> Result<(f64, String), Failure
     for alias in [by_email, by_phone, by_id] {
         request_all(&service, contacts, alias).await?;
     }
-    let reported = settled(&service).await?;
+    let reported = wait_until_cold(&service).await?;
     let grown = service.server.resident()?.saturating_sub(before);
     for alias in [by_email, by_phone, by_id] {
         expect_cached(&service, contacts, alias).await?;
@@ -129,7 +129,7 @@ pub(crate) async fn cold(scene: &Scene) -> Result<Cold, Failure> {
     };
     let service = start.serve().await?;
     request_all(&service, COLD_CONTACTS, by_email).await?;
-    settled(&service).await?;
+    wait_until_cold(&service).await?;
     let mut spent = Vec::new();
     for _ in 0..2 + HOT_ROUNDS {
         let before = service.server.cpu();
@@ -194,7 +194,7 @@ async fn expect_cached(
 
 /// Waits until the records have not become smaller for longer than two sweeps. Returns the size that the service then
 /// reports.
-async fn settled(service: &Service) -> Result<String, Failure> {
+async fn wait_until_cold(service: &Service) -> Result<String, Failure> {
     let (mut least, mut unchanged) = (u64::MAX, 0);
     loop {
         let mut operator = Caller::connect(service.operations).await?;

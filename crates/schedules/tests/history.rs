@@ -51,7 +51,7 @@ fn served(cache: &TestCache) -> Option<Decimal> {
 
 /// Asserts that the old summary is gone: not served, and not left in the store for when the fence has expired.
 #[track_caller]
-fn assert_gone(cache: &TestCache) {
+fn assert_dropped(cache: &TestCache) {
     let served = served(cache);
     assert_ne!(served, Some(Decimal::ONE));
     let count = u64::from(served.is_some());
@@ -79,25 +79,25 @@ fn explore(invalidate: impl Fn(&TestCache) + Copy + Send + Sync + 'static) {
         for flight in flights {
             flight.join().expect("the flight ends");
         }
-        assert_gone(&cache);
+        assert_dropped(&cache);
     });
 }
 
 #[test]
-fn history_requested_before_an_invalidation_is_gone_after_it() {
+fn history_requested_before_an_invalidation_is_dropped_by_it() {
     explore(|cache| cache.invalidate(alva(), Part::Profile.into()));
 }
 
 #[test]
-fn history_requested_before_a_purge_of_its_contact_is_gone_after_it() {
+fn history_requested_before_a_purge_of_its_contact_is_dropped_by_it() {
     explore(|cache| cache.purge(alva()));
 }
 
 #[test]
-fn history_requested_before_a_purge_by_identifier_is_gone_after_it() {
+fn history_requested_before_a_purge_by_identifier_is_dropped_by_it() {
     explore(|cache| {
         // No profile shows which contact the history belongs to.
-        let everyone: IsPurged = Arc::new(|_, _| true);
-        cache.purge_where(&everyone);
+        let every_contact: IsPurged = Arc::new(|_, _| true);
+        cache.purge_where(&every_contact);
     });
 }

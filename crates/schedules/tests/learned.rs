@@ -134,7 +134,7 @@ fn sweep_after_a_purge_removes_earlier_learned_aliases() {
 }
 
 #[test]
-fn older_profile_is_not_believed_after_a_later_negative_entry() {
+fn older_profile_does_not_override_a_later_negative_entry() {
     explore(|| {
         let cache = cache();
         let (early, late) = (cache.begin(), cache.begin());

@@ -143,7 +143,7 @@ fn entity_data_requested_before_an_invalidation_is_never_seen_after_it() {
 }
 
 #[test]
-fn overview_requested_after_an_invalidation_is_never_seen() {
+fn overview_that_lags_behind_an_invalidation_is_never_seen() {
     explore(|| {
         let cache = cache();
         let flight = {
@@ -233,9 +233,9 @@ fn purge_by_identifier_reaches_contacts_that_are_just_being_stored() {
             })
         });
         let before = cache.begin();
-        let everyone: IsPurged = Arc::new(|_, _| true);
+        let every_contact: IsPurged = Arc::new(|_, _| true);
         pause();
-        cache.purge_where(&everyone);
+        cache.purge_where(&every_contact);
         let after = cache.begin();
         let seen = |cache: &TestCache| {
             let record = cache.record(alva());
@@ -432,11 +432,14 @@ fn fresh_callers_share_one_waiting_flight_and_never_an_earlier_one() {
                 let (flights, fences) = (Arc::clone(&flights), Arc::clone(&fences));
                 let (begun, running) = (Arc::clone(&begun), Arc::clone(&running));
                 future::spawn(async move {
-                    let came_after = begun.load(Ordering::SeqCst);
+                    let started_before_arrival = begun.load(Ordering::SeqCst);
                     let arrival = fences.sequence();
                     let handle = counted(&flights, &fences, arrival, &begun, &running);
                     let number = handle.outcome().await.expect("the flight lands");
-                    assert!(number > came_after, "flight {number} had begun before");
+                    assert!(
+                        number > started_before_arrival,
+                        "flight {number} had begun before"
+                    );
                 })
             })
             .collect();

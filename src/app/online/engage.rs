@@ -33,7 +33,7 @@ const RATE: &str = "engage-rate";
 const CLOCK: &str = "engage-clock";
 
 /// The most calls per second that Engage asks clients to make with one key.
-const ENGAGES_RATE: f64 = 50.0;
+const ENGAGE_RATE_LIMIT: f64 = 50.0;
 /// If the clocks differ by more, the wrong vouchers and promotions count as valid.
 const CLOCK_LIMIT: Duration = Duration::from_secs(60);
 
@@ -252,7 +252,7 @@ impl Calls<'_> {
                 "see which other programs use the key, and give each its own; or lower engage.requests_per_second",
             );
         }
-        let is_over = *rate > ENGAGES_RATE;
+        let is_over = *rate > ENGAGE_RATE_LIMIT;
         if is_over {
             return Check::warning(
                 RATE,

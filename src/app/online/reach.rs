@@ -13,7 +13,7 @@ use super::{endpoint::Endpoint, report::Check, tls};
 use crate::clock::Clock;
 
 /// The longest wait for the name server.
-const LOOK_UP: Duration = Duration::from_secs(10);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most addresses that are tried.
 const MAX_ADDRESSES: usize = 4;
 
@@ -75,7 +75,7 @@ async fn resolve(endpoint: &Endpoint<'_>) -> Result<Vec<SocketAddr>, Check> {
         "see whether {} is right, and what this machine's name server says",
         endpoint.key
     );
-    match timeout(LOOK_UP, resolved).await {
+    match timeout(RESOLVE_TIMEOUT, resolved).await {
         Ok(Ok(Ok(addresses))) if !addresses.is_empty() => Ok(addresses),
         Ok(_) => Err(Check::failed(
             name,
@@ -83,7 +83,7 @@ async fn resolve(endpoint: &Endpoint<'_>) -> Result<Vec<SocketAddr>, Check> {
             remedy,
         )),
         Err(_) => {
-            let what = format!("no answer about {host} in {} s", LOOK_UP.as_secs());
+            let what = format!("no answer about {host} in {} s", RESOLVE_TIMEOUT.as_secs());
             Err(Check::failed(name, what, remedy))
         }
     }

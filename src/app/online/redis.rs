@@ -37,8 +37,8 @@ const FAILOVER: &str = "redis-failover";
 
 /// The longest time for connecting.
 const CONNECT: Duration = Duration::from_secs(2);
-/// The longest time for everything else.
-const REST: Duration = Duration::from_secs(30);
+/// The longest time for all of it, with connecting.
+const TOTAL: Duration = Duration::from_secs(30);
 
 /// All checks of the tier.
 pub(super) async fn check(config: &Config, clock: &Clock) -> Result<Vec<Check>, anyhow::Error> {
@@ -58,7 +58,7 @@ pub(super) async fn check(config: &Config, clock: &Clock) -> Result<Vec<Check>, 
         return Ok(all.map(|name| Check::skipped(name, what)).to_vec());
     };
     let remedy = "see redis.url, user and password, and whether the network lets connections pass";
-    let outcome = tokio::time::timeout(REST, run(config, &settings, clock)).await;
+    let outcome = tokio::time::timeout(TOTAL, run(config, &settings, clock)).await;
     let outcome = outcome.unwrap_or_else(|_| Err("the server does not answer".to_owned()));
     let (info, exercise) = match outcome {
         Ok(outcome) => outcome,

@@ -19,9 +19,9 @@ use super::{endpoint::Endpoint, report::Check};
 use crate::{clock::Clock, config::authorities::roots};
 
 /// A certificate that expires within this time gets a warning.
-const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Longer than any certificate is valid.
-const FAR: Duration = Duration::from_secs(200 * 365 * 24 * 60 * 60);
+const BEYOND_ANY_EXPIRY: Duration = Duration::from_secs(200 * 365 * 24 * 60 * 60);
 /// The longest wait for a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// The protocols that the service offers.
@@ -95,7 +95,7 @@ async fn handshake(
 
 impl Session {
     fn check(&self, name: &'static str, now: Timestamp) -> Check {
-        if let Some(error) = self.error_at(now, SOON) {
+        if let Some(error) = self.error_at(now, EXPIRY_WARNING) {
             let until = end_of(&error).map_or_else(String::new, |end| format!(", on {end}"));
             return Check::warning(
                 name,
@@ -104,7 +104,9 @@ impl Session {
             );
         }
         let version = self.version;
-        let end = self.error_at(now, FAR).and_then(|error| end_of(&error));
+        let end = self
+            .error_at(now, BEYOND_ANY_EXPIRY)
+            .and_then(|error| end_of(&error));
         Check::ok(
             name,
             end.map_or_else(

@@ -115,7 +115,7 @@ impl Bench {
                     call(&admission).await.map(|()| clock.tick().since(since))
                 }));
             }
-            settle().await;
+            run_until_idle().await;
             self.manual.advance(step);
         }
         let mut waits = Vec::new();
@@ -133,7 +133,7 @@ async fn call(admission: &Admission) -> Result<(), Error> {
 }
 
 /// Lets the tasks run until they wait.
-async fn settle() {
+async fn run_until_idle() {
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }
@@ -142,15 +142,15 @@ async fn settle() {
 #[tokio::test]
 async fn call_is_admitted_with_leased_tokens_while_the_clock_stands() {
     let bench = Bench::new();
-    settle().await;
+    run_until_idle().await;
     assert!(bench.is_shared());
     bench.call().await.expect("admitted");
     let requests = bench.requests();
     assert!(requests.iter().any(|request| request.wanted > 0));
-    settle().await;
+    run_until_idle().await;
     // The clock stands still, so an idle loop sends no request.
     let before = bench.requests().len();
-    settle().await;
+    run_until_idle().await;
     assert_eq!(bench.requests().len(), before);
     let budget = bench.admission.snapshot().shared_budget.expect("shared");
     assert_eq!((budget.tokens.used, budget.replicas), (1, 2));
@@ -159,10 +159,10 @@ async fn call_is_admitted_with_leased_tokens_while_the_clock_stands() {
 #[tokio::test]
 async fn call_waits_for_the_own_share_when_the_tier_fails() {
     let bench = Bench::new();
-    settle().await;
+    run_until_idle().await;
     bench.set_works(false);
     bench.manual.advance(Duration::from_millis(200));
-    settle().await;
+    run_until_idle().await;
     assert!(!bench.is_shared());
     // The failed request lent the share for 200 ms. It begins to fill 100 ms later, with a token every 40 ms.
     let call = bench.call();
@@ -172,7 +172,7 @@ async fn call_waits_for_the_own_share_when_the_tier_fails() {
         tokio::select! {
             biased;
             decision = &mut call => panic!("decided within the loan: {decision:?}"),
-            () = settle() => {}
+            () = run_until_idle() => {}
         }
     }
     bench.manual.advance(Duration::from_millis(25));
@@ -181,7 +181,7 @@ async fn call_waits_for_the_own_share_when_the_tier_fails() {
     // The replica uses its own share for a second from its start, which was 55 ms ago.
     for (wait, is_shared) in [(840, false), (110, true)] {
         bench.manual.advance(Duration::from_millis(wait));
-        settle().await;
+        run_until_idle().await;
         assert_eq!(bench.is_shared(), is_shared);
     }
 }
@@ -189,9 +189,9 @@ async fn call_waits_for_the_own_share_when_the_tier_fails() {
 #[tokio::test]
 async fn replica_that_ends_gives_its_share_to_the_others() {
     let bench = Bench::new();
-    settle().await;
+    run_until_idle().await;
     bench.call().await.expect("admitted");
-    settle().await;
+    run_until_idle().await;
     bench.task.abort();
     leave(&bench.admission, &bench.tier).await;
     let requests = bench.requests();

@@ -87,14 +87,15 @@ fn check_scopes(client: &ClientConfig, key: &str, mistakes: &mut Mistakes) {
 }
 
 fn check_limits(client: &ClientConfig, key: &str, mistakes: &mut Mistakes) {
-    let places = client.max_concurrency;
-    let places = places.map(|places| u64::try_from(places).unwrap_or(u64::MAX));
+    let max_concurrency = client.max_concurrency;
+    let max_concurrency =
+        max_concurrency.map(|max_concurrency| u64::try_from(max_concurrency).unwrap_or(u64::MAX));
     for (name, limit) in [
         (
             "requests_per_second",
             client.requests_per_second.map(u64::from),
         ),
-        ("max_concurrency", places),
+        ("max_concurrency", max_concurrency),
         (
             "unknown_per_minute",
             client.unknown_per_minute.map(u64::from),

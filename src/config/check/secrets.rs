@@ -70,14 +70,17 @@ impl Config {
     /// The plain-text secrets except `redis.url`, each with its key.
     fn secrets(&self) -> Vec<(&'static str, &str)> {
         let secrets = [
-            (ENGAGES, given(self.engage.api_key.as_ref())),
+            (API_KEY, given(self.engage.api_key.as_ref())),
             ("operations.token", given(self.operations.token.as_ref())),
             (
                 "telemetry.digest_key",
                 given(self.telemetry.digest_key.as_ref()),
             ),
-            (COLLECTORS, given(self.telemetry.otlp_headers.as_ref())),
-            (VOYADOS, given(self.webhooks.encryption_key.as_ref())),
+            (OTLP_HEADERS, given(self.telemetry.otlp_headers.as_ref())),
+            (
+                WEBHOOK_ENCRYPTION_KEY,
+                given(self.webhooks.encryption_key.as_ref()),
+            ),
             (PASSWORD, given(self.redis.password.as_ref())),
             (
                 SENTINEL_PASSWORD,
@@ -85,7 +88,7 @@ impl Config {
             ),
         ];
         let webhooks = self.webhooks.secrets.iter();
-        let webhooks = webhooks.map(|secret| (SVIXS, secret.expose_secret()));
+        let webhooks = webhooks.map(|secret| (WEBHOOK_SECRETS, secret.expose_secret()));
         let keys = self.redis.encryption_keys.iter();
         let keys = keys.map(|key| (KEYS, key.expose_secret()));
         let is_given = |(_, secret): &(&str, &str)| !secret.is_empty();
@@ -120,20 +123,20 @@ impl Config {
     }
 }
 
-const ENGAGES: &str = "engage.api_key";
-const COLLECTORS: &str = "telemetry.otlp_headers";
-const SVIXS: &str = "webhooks.secrets";
-const VOYADOS: &str = "webhooks.encryption_key";
+const API_KEY: &str = "engage.api_key";
+const OTLP_HEADERS: &str = "telemetry.otlp_headers";
+const WEBHOOK_SECRETS: &str = "webhooks.secrets";
+const WEBHOOK_ENCRYPTION_KEY: &str = "webhooks.encryption_key";
 const PASSWORD: &str = "redis.password";
 const SENTINEL_PASSWORD: &str = "redis.sentinel_password";
 const KEYS: &str = "redis.encryption_keys";
 
 /// Exempt from the length check: Engage or another service chooses them, or the decoded bytes are checked.
 const CHOSEN_ELSEWHERE: [&str; 7] = [
-    ENGAGES,
-    COLLECTORS,
-    SVIXS,
-    VOYADOS,
+    API_KEY,
+    OTLP_HEADERS,
+    WEBHOOK_SECRETS,
+    WEBHOOK_ENCRYPTION_KEY,
     PASSWORD,
     SENTINEL_PASSWORD,
     KEYS,

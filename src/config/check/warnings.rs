@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The most calls per second that Engage asks clients to make with one key.
-const ENGAGES_RATE: f64 = 50.0;
+const ENGAGE_RATE_LIMIT: f64 = 50.0;
 /// Lifetimes from this on are only for services that receive webhooks.
 const LONG: Duration = Duration::from_secs(60 * 60);
 
@@ -48,7 +48,7 @@ impl Config {
     }
 
     fn warn_about_rate(&self) -> Option<Mistake> {
-        let is_over = self.engage.requests_per_second > ENGAGES_RATE && !self.is_on_loopback();
+        let is_over = self.engage.requests_per_second > ENGAGE_RATE_LIMIT && !self.is_on_loopback();
         is_over.then(|| {
             Mistake::new(
                 "engage.requests_per_second",

@@ -100,7 +100,7 @@ impl RecentCalls {
         failed.any(|of| of.get(&subject).is_some_and(|at| now.since(*at) < WINDOW))
     }
 
-    fn are_mostly_failures(&self) -> bool {
+    fn are_half_failures(&self) -> bool {
         let [bad, unauthorized] = [self.bad.len(), self.unauthorized.len()];
         let calls = self.good.len() + bad + unauthorized;
         calls >= MIN_CALLS && (bad * 2 >= calls || unauthorized * 2 >= calls)
@@ -209,7 +209,7 @@ impl Breaker {
             }
             (Phase::Closed, _) => {
                 self.recent.push(subject, result, now);
-                self.recent.are_mostly_failures() && self.trip(now)
+                self.recent.are_half_failures() && self.trip(now)
             }
             // A success of a call from before the breaker opened does not close it.
             (Phase::Open(_) | Phase::Probing(_), CallResult::Good) => false,

@@ -37,9 +37,9 @@ pub struct Permit {
 impl Admission {
     /// Waits for permission to call.
     pub async fn admit(&self, group: Group, request: AdmissionRequest) -> Result<Permit, Error> {
-        let asked = self.shared.clock.tick();
+        let requested_at = self.shared.clock.tick();
         let grant = self.shared.wait(group, &request, true).await?;
-        let waited = self.shared.clock.tick().since(asked);
+        let waited = self.shared.clock.tick().since(requested_at);
         Ok(Permit {
             shared: Arc::clone(&self.shared),
             group,
@@ -54,9 +54,9 @@ impl Admission {
 impl Permit {
     /// Waits for permission for one more call: a further page, or a retry.
     pub(in crate::engage) async fn another(&self) -> Result<(), Error> {
-        let asked = self.shared.clock.tick();
+        let requested_at = self.shared.clock.tick();
         self.shared.wait(self.group, &self.request, false).await?;
-        let waited = self.shared.clock.tick().since(asked);
+        let waited = self.shared.clock.tick().since(requested_at);
         self.waited.fetch_add(nanos(waited), Ordering::Relaxed);
         Ok(())
     }

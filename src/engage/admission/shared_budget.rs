@@ -64,14 +64,14 @@ pub(super) struct SharedBudget {
     /// Until then the share is lent, or others may hold tokens of it.
     own_from: Tick,
     leased: LeasedTokens,
-    contact: Contact,
+    lease_state: LeaseState,
     recovery: Recovery,
     /// Whether calls wait for the request in flight.
     is_awaited: bool,
     /// Whether the share is to be lent now, because the tier can be reached again.
     is_loan_due: bool,
     /// When the last request was answered or failed, or [`IN_FLIGHT`].
-    requested_at: Tick,
+    completed_at: Tick,
     /// How many tokens the request in flight wants.
     wanted: u32,
     /// When more tokens may be available.
@@ -88,7 +88,7 @@ pub(super) struct SharedBudget {
 
 /// Whether tokens can be leased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Contact {
+enum LeaseState {
     /// No request has been answered yet. The next is made at this time, and lends nothing.
     Awaited(Tick),
     /// The last request was answered.
@@ -98,7 +98,7 @@ enum Contact {
     Lost(Tick),
 }
 
-/// The value of [`SharedBudget::requested_at`] while a request is in flight.
+/// The value of [`SharedBudget::completed_at`] while a request is in flight.
 const IN_FLIGHT: Tick = Tick::END;
 
 impl SharedBudget {
@@ -117,10 +117,10 @@ impl SharedBudget {
             own,
             own_from,
             leased: LeasedTokens::default(),
-            contact: Contact::Awaited(now),
+            lease_state: LeaseState::Awaited(now),
             is_awaited: false,
             is_loan_due: false,
-            requested_at: now,
+            completed_at: now,
             wanted: 0,
             next: now,
             called_at: None,
@@ -142,8 +142,8 @@ impl SharedBudget {
     pub(super) fn next(&self, now: Tick) -> Tick {
         if self.leased.held(now) > 0 {
             now
-        } else if self.contact == Contact::Kept && now < self.own_from {
-            let looks_again = if self.requested_at == IN_FLIGHT {
+        } else if self.lease_state == LeaseState::Kept && now < self.own_from {
+            let looks_again = if self.completed_at == IN_FLIGHT {
                 now
             } else {
                 self.next
@@ -187,23 +187,23 @@ impl SharedBudget {
 
     /// When tokens are to be requested, or the loan renewed; `now` or earlier means at once.
     pub(super) fn request_due(&self, demand: Demand, now: Tick) -> Tick {
-        if self.requested_at == IN_FLIGHT {
+        if self.completed_at == IN_FLIGHT {
             return Tick::END;
         }
-        if let Contact::Awaited(retry_at) | Contact::Lost(retry_at) = self.contact {
+        if let LeaseState::Awaited(retry_at) | LeaseState::Lost(retry_at) = self.lease_state {
             return retry_at;
         }
         if self.is_loan_due {
             return now;
         }
-        let renewal = self.requested_at + RENEWAL;
+        let renewal = self.completed_at + RENEWAL;
         let exchange = self.leased.oldest_until().map(|until| {
             let last_need = self.called_at.unwrap_or_default() + RESERVE_TIME;
             (until - EXCHANGE_MARGIN).min(last_need)
         });
         let is_short = self.leased.held(now) < self.target(demand, now);
         let is_unknown = self.unannounced(demand).is_some();
-        let soon = self.requested_at + SPACING;
+        let soon = self.completed_at + SPACING;
         let more = is_short.then_some(self.next);
         let announcement = is_unknown.then_some(soon.max(self.announced_at + RETRY));
         let times = [exchange.map(|at| at.max(soon)), more, announcement];
@@ -213,7 +213,7 @@ impl SharedBudget {
     /// The request that is due. Until it is answered or has failed, no other is.
     pub(super) fn request(&mut self, demand: Demand, now: Tick) -> TokenRequest {
         self.leased.drop_lapsed(now);
-        let is_lost = self.contact != Contact::Kept;
+        let is_lost = self.lease_state != LeaseState::Kept;
         let target = self.target(demand, now);
         let returned = if is_lost {
             0
@@ -232,7 +232,7 @@ impl SharedBudget {
         self.wanted = wanted;
         self.is_awaited = demand.waiting > 0;
         self.is_loan_due = false;
-        self.requested_at = IN_FLIGHT;
+        self.completed_at = IN_FLIGHT;
         let pause_until = self.unannounced(demand);
         if pause_until.is_some() {
             self.announced_at = now;
@@ -254,18 +254,18 @@ impl SharedBudget {
         let is_late = grant.until <= now;
         let was_refused = self.is_awaited && self.wanted > 0 && (grant.tokens == 0 || is_late);
         let interval = self.own.interval();
-        let is_first = matches!(self.contact, Contact::Awaited(_));
+        let is_first = matches!(self.lease_state, LeaseState::Awaited(_));
         if self.recovery.is_starved(was_refused, interval, now) {
             self.failed(now);
-        } else if self.contact != Contact::Kept {
+        } else if self.lease_state != LeaseState::Kept {
             if !is_late && self.recovery.may_lend(now) {
-                self.contact = Contact::Kept;
+                self.lease_state = LeaseState::Kept;
                 self.is_loan_due = true;
             } else {
-                self.contact = Contact::Lost(now + RETRY);
+                self.lease_state = LeaseState::Lost(now + RETRY);
             }
         }
-        self.requested_at = now;
+        self.completed_at = now;
         if is_first {
             self.own_from = now;
         }
@@ -286,17 +286,17 @@ impl SharedBudget {
 
     /// A request failed: what it was granted, if anything, is not used.
     pub(super) fn failed(&mut self, now: Tick) {
-        if self.contact == Contact::Kept {
+        if self.lease_state == LeaseState::Kept {
             let requested_at = self.own_from - (LOAN + TOKEN_LEASE);
             self.recovery
                 .begin(requested_at, self.own_from, self.own.interval(), now);
         }
         let retry_at = now + RETRY;
-        self.contact = match self.contact {
-            Contact::Awaited(_) => Contact::Awaited(retry_at),
-            Contact::Kept | Contact::Lost(_) => Contact::Lost(retry_at),
+        self.lease_state = match self.lease_state {
+            LeaseState::Awaited(_) => LeaseState::Awaited(retry_at),
+            LeaseState::Kept | LeaseState::Lost(_) => LeaseState::Lost(retry_at),
         };
-        self.requested_at = now;
+        self.completed_at = now;
         self.is_plentiful = false;
     }
 
@@ -304,7 +304,7 @@ impl SharedBudget {
     pub(super) fn leave(&mut self, now: Tick) -> TokenRequest {
         let returned = self.leased.give_back_all(now);
         self.lend_until(Tick::END);
-        self.requested_at = IN_FLIGHT;
+        self.completed_at = IN_FLIGHT;
         TokenRequest {
             wanted: 0,
             held: 0,
@@ -333,7 +333,7 @@ impl SharedBudget {
     }
 
     fn is_shared(&self, now: Tick) -> bool {
-        self.contact == Contact::Kept && now < self.own_from
+        self.lease_state == LeaseState::Kept && now < self.own_from
     }
 
     /// How many tokens are to be held: one for each waiting call, and some ahead while calls are made; at most one

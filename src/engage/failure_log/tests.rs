@@ -46,7 +46,7 @@ fn outage_ends_ten_seconds_after_the_last_failure() {
 }
 
 #[test]
-fn failures_between_successes_or_of_one_call_are_no_outage() {
+fn failures_between_successes_or_of_one_call_are_not_an_outage() {
     let (log, _clock) = log();
     for group in [Group::Overview, Group::Points] {
         for _ in 0..5 {
@@ -84,7 +84,7 @@ fn kinds_of_failures_are_bounded_and_windows_end() {
 }
 
 #[test]
-fn errors_with_events_of_their_own_are_no_failures() {
+fn errors_that_are_not_failures_are_not_logged() {
     let (log, _clock) = log();
     for error in [
         Error::NotFound,

@@ -38,18 +38,18 @@ impl ManualLookups {
 
     /// Completes the running look-up.
     async fn complete(&self, result: io::Result<Vec<SocketAddr>>) {
-        settle().await;
+        run_tasks().await;
         let completer = self.running.lock().unwrap().pop_front();
         completer
             .expect("a running look-up")
             .send(result)
             .expect("a receiver");
-        settle().await;
+        run_tasks().await;
     }
 }
 
 /// Runs all tasks until they wait.
-async fn settle() {
+async fn run_tasks() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
@@ -80,14 +80,14 @@ async fn known_addresses_are_used_while_a_look_up_hangs() {
     let (resolver, clock) = resolver_with(&lookups, &[at(1)]).await;
     clock.advance(9 * SECOND);
     assert_eq!(resolver.addresses().await.expect("known"), [at(1)]);
-    settle().await;
+    run_tasks().await;
     assert_eq!(lookups.started(), 1, "not yet due");
     clock.advance(SECOND);
     // All calls share one look-up.
     for _ in 0..100 {
         assert_eq!(resolver.addresses().await.expect("known"), [at(1)]);
         clock.advance(SECOND);
-        settle().await;
+        run_tasks().await;
     }
     assert_eq!(lookups.started(), 2);
     lookups.complete(Ok(vec![at(2), at(3)])).await;
@@ -111,22 +111,22 @@ async fn failed_or_empty_look_up_keeps_known_addresses() {
 async fn callers_share_the_first_look_up_for_at_most_two_seconds() {
     let lookups = ManualLookups::default();
     let (resolver, clock) = lookups.resolver();
-    let ask = || {
+    let resolve = || {
         let resolver = resolver.clone();
         tokio::spawn(async move { resolver.addresses().await })
     };
-    let asked: Vec<_> = (0..600).map(|_| ask()).collect();
-    settle().await;
+    let pending: Vec<_> = (0..600).map(|_| resolve()).collect();
+    run_tasks().await;
     assert_eq!(lookups.started(), 1);
     clock.advance(2 * SECOND);
-    for asked in asked {
-        asked.await.expect("no panic").expect_err("no address");
+    for pending in pending {
+        pending.await.expect("no panic").expect_err("no address");
     }
     // The look-up still hangs, so the next caller fails at once.
-    ask().await.expect("no panic").expect_err("no address");
+    resolve().await.expect("no panic").expect_err("no address");
     assert_eq!(lookups.started(), 1);
     lookups.complete(Ok(vec![at(1)])).await;
-    assert_eq!(ask().await.expect("no panic").expect("known"), [at(1)]);
+    assert_eq!(resolve().await.expect("no panic").expect("known"), [at(1)]);
     assert_eq!(lookups.started(), 1);
 }
 
@@ -135,12 +135,12 @@ async fn without_addresses_each_call_fails_and_the_next_looks_up_again() {
     let lookups = ManualLookups::default();
     let (resolver, _clock) = lookups.resolver();
     for round in 1..4 {
-        let asked = tokio::spawn({
+        let pending = tokio::spawn({
             let resolver = resolver.clone();
             async move { resolver.addresses().await }
         });
         lookups.complete(failure()).await;
-        asked.await.expect("no panic").expect_err("a failure");
+        pending.await.expect("no panic").expect_err("a failure");
         assert_eq!(lookups.started(), round);
     }
 }
@@ -155,12 +155,12 @@ async fn refused_connection_causes_another_look_up() {
         (failure(), false),
         (Ok(vec![at(2)]), true),
     ] {
-        let asked = tokio::spawn({
+        let pending = tokio::spawn({
             let resolver = resolver.clone();
             async move { resolver.has_other_addresses(&[at(1)], false).await }
         });
         lookups.complete(looked_up).await;
-        assert_eq!(asked.await.expect("no panic"), has_other_addresses);
+        assert_eq!(pending.await.expect("no panic"), has_other_addresses);
         clock.advance(SECOND);
     }
     assert_eq!(resolver.addresses().await.expect("known"), [at(2)]);
@@ -179,14 +179,14 @@ async fn failed_connections_do_not_cause_endless_look_ups() {
     }
     assert_eq!(lookups.started(), 1, "the last look-up is recent");
     clock.advance(SECOND);
-    let asked = tokio::spawn({
+    let pending = tokio::spawn({
         let resolver = resolver.clone();
         async move { resolver.has_other_addresses(&[at(1)], false).await }
     });
-    settle().await;
+    run_tasks().await;
     // The name server hangs as well: one call waits for it, for two seconds.
     clock.advance(2 * SECOND);
-    assert!(!asked.await.expect("no panic"));
+    assert!(!pending.await.expect("no panic"));
     assert!(!resolver.has_other_addresses(&[at(1)], false).await);
     assert_eq!(lookups.started(), 2);
 }

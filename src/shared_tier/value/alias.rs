@@ -20,7 +20,7 @@ const NEGATIVE: &str = "negative";
 
 /// An alias as it is stored.
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredContact {
+pub(super) struct StoredAliasContent {
     /// The contact.
     pub(super) contact: [u8; 16],
     pub(super) source: FetchSource,
@@ -44,7 +44,7 @@ pub(in crate::shared_tier) fn encode_alias(
     requested_at: ServerTime,
     lifetime: Duration,
 ) -> NewValue {
-    let content = StoredContact {
+    let content = StoredAliasContent {
         contact: *id.as_uuid().as_bytes(),
         source,
         confirmed,
@@ -67,7 +67,8 @@ pub(in crate::shared_tier) fn decode_alias(
     stored: &StoredValue,
     read: &ReadAt,
 ) -> Result<(ContactId, SharedAlias), Unreadable> {
-    let content: StoredContact = Place::of(ALIAS, &name.0, stored).open(sealer, &stored.sealed)?;
+    let content: StoredAliasContent =
+        Place::of(ALIAS, &name.0, stored).open(sealer, &stored.sealed)?;
     let id = super::contact(content.contact)?;
     // An alias from an entity endpoint counts as changed at its request, as in this replica's own memory.
     let differed_before = (content.source == FetchSource::Entity).then_some(Duration::ZERO);

@@ -249,7 +249,7 @@ fn lifetimes_are_whole_milliseconds() {
 }
 
 #[test]
-fn the_greatest_ages_are_no_error() {
+fn greatest_age_is_read_without_an_error() {
     let value = encode(Part::Points, &complete()).expect("points");
     let value = StoredValue {
         age: Duration::MAX,

@@ -18,7 +18,7 @@ async fn v3(engage: &Engage, query: &[(&str, &str)]) -> Answer {
 }
 
 #[tokio::test]
-async fn v3_transactions_are_a_page_with_a_capital_letter() {
+async fn v3_transactions_are_a_page_with_the_key_items_capitalized() {
     let engage = Engage::start().await;
     let page = v3(
         &engage,

@@ -163,9 +163,9 @@ async fn fixed_contacts_are_as_documented() {
     assert_eq!(cim["meta"]["approved"], false);
     assert_eq!(cim["attributes"]["secrecyMarked"], true);
     assert_eq!(cim["warnings"][0]["id"], "invalidEmail");
-    for person in [DORA, DINA] {
-        let query = [("socialSecurityNumber", person.national_id)];
+    for contact in [DORA, DINA] {
+        let query = [("socialSecurityNumber", contact.national_id)];
         let answer = engage.get("/api/v2/contacts/id", &query).await;
-        assert_eq!(answer.ok(), person.id);
+        assert_eq!(answer.ok(), contact.id);
     }
 }

@@ -60,12 +60,12 @@ async fn creation_and_deletion_are_delayed_too() {
     engage.overview_of(ALVA.id).await.ok();
     let path = |id: &str| format!("/api/v3/contacts/{id}");
     engage.get(&path(&id), &[]).await.ok();
-    let gone = engage.get(&path(ALVA.id), &[]).await;
-    gone.refuses_with(404, "ContactNotFound");
+    let missing = engage.get(&path(ALVA.id), &[]).await;
+    missing.refuses_with(404, "ContactNotFound");
     engage.simulator.clock().advance(LAG);
     engage.overview_of(&id).await.ok();
-    let gone = engage.overview_of(ALVA.id).await;
-    gone.refuses_with(404, "ContactNotFound");
+    let missing = engage.overview_of(ALVA.id).await;
+    missing.refuses_with(404, "ContactNotFound");
     assert_eq!(engage.simulator.snapshot(ALVA.id), None);
 }
 
@@ -80,8 +80,8 @@ async fn without_lag_the_latest_of_simultaneous_edits_counts() {
     let body = engage.overview_of(ALVA.id).await.ok();
     assert_eq!(body["attributes"]["email"], "two@example.com");
     let query = [("email", "one@example.com"), ("contactType", "Member")];
-    let gone = engage.overview(&query).await;
-    gone.refuses_with(404, "ContactNotFound");
+    let missing = engage.overview(&query).await;
+    missing.refuses_with(404, "ContactNotFound");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::harness::Engage;
 
-const SEALED: &str = concat!(
+const ENCRYPTED_PAYLOAD: &str = concat!(
     "AAECAwQFBgcICQoLDA0OD0VyZc3pJqo8mHX505JeZobvBTRJiw1mBJTuoZBACvWa",
     "N5bPG_1i8dXwx_zFO_788JMU0RtDe_MfqMm31OlKKHc="
 );
@@ -166,7 +166,7 @@ async fn payloads_are_encrypted_if_there_is_a_key() {
     let event: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!(event["isEncrypted"], true);
     // Made with `openssl enc -aes-256-cbc` from the same key, vector and text.
-    assert_eq!(event["payload"], SEALED);
+    assert_eq!(event["payload"], ENCRYPTED_PAYLOAD);
 }
 
 /// Accepts posts, one per connection, and answers 204.

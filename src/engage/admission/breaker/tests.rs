@@ -120,7 +120,7 @@ fn subject_that_always_fails_does_not_keep_breaker_open() {
 }
 
 #[test]
-fn only_subject_may_probe_again_within_five_seconds() {
+fn sole_failing_subject_may_probe_again_after_five_seconds() {
     let (mut breaker, now) = open_breaker();
     for pause in 1..20 {
         let now = now + pause * MAX_PAUSE;

@@ -127,7 +127,7 @@ impl ConnectFailure {
     }
 
     /// How much it explains: of several failures the one that explains most is returned.
-    pub(super) fn weight(self) -> u8 {
+    pub(super) fn explanatory_rank(self) -> u8 {
         match self {
             Self::UnknownHost | Self::SilentSentinels => 0,
             Self::Refused | Self::Broken => 1,

@@ -95,7 +95,7 @@ async fn first<T>(
     while let Some(result) = attempts.next().await {
         match result {
             Ok(opened) => return Ok(opened),
-            Err(other) if other.weight() >= failure.weight() => failure = other,
+            Err(other) if other.explanatory_rank() >= failure.explanatory_rank() => failure = other,
             Err(_) => {}
         }
     }

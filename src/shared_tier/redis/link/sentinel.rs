@@ -10,7 +10,7 @@ use super::{ServerAddress, Tls, User, failure::ConnectFailure, open};
 
 /// A sentinel that has not answered by then has no vote. Measured by the real clock, because it limits the use of
 /// sockets.
-const PATIENCE: Duration = Duration::from_millis(300);
+const SENTINEL_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The address of the primary that most of the sentinels give: one of them may be cut off and not know of a failover
 /// yet.
@@ -21,7 +21,7 @@ pub(super) async fn primary(
     tls: Option<&Tls>,
 ) -> Result<ServerAddress, ConnectFailure> {
     let ask = |sentinel| async move {
-        let answer = timeout(PATIENCE, ask(sentinel, service, user, tls)).await;
+        let answer = timeout(SENTINEL_TIMEOUT, ask(sentinel, service, user, tls)).await;
         answer.unwrap_or(Err(ConnectFailure::SilentSentinels))
     };
     let mut answers: FuturesUnordered<_> = sentinels.iter().map(ask).collect();
@@ -40,7 +40,7 @@ pub(super) async fn primary(
                     return Ok(votes.swap_remove(known).0);
                 }
             }
-            Err(other) if other.weight() >= failure.weight() => failure = other,
+            Err(other) if other.explanatory_rank() >= failure.explanatory_rank() => failure = other,
             Err(_) => {}
         }
     }

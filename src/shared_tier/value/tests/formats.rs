@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     domain::{Promotions, Vouchers},
     shared_tier::value::{
-        alias::{StoredContact, StoredNegative},
+        alias::{StoredAliasContent, StoredNegative},
         part::StoredPart,
     },
 };
@@ -57,7 +57,7 @@ fn contents() -> Vec<(String, Vec<u8>)> {
         ("vouchers".to_owned(), parts.vouchers.as_ref().map(part)),
         ("points".to_owned(), parts.points.as_ref().map(part)),
     ];
-    let alias = StoredContact {
+    let alias = StoredAliasContent {
         contact: *id(1).as_uuid().as_bytes(),
         source: FetchSource::Overview,
         confirmed: true,

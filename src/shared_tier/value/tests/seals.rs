@@ -261,7 +261,7 @@ fn without_size(plain: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn opened_values_that_are_no_data_are_misses() {
+fn opened_values_with_invalid_content_are_misses() {
     let frame = |plain: &[u8]| {
         let mut frame = vec![1];
         frame.extend(zstd::bulk::compress(plain, 1).expect("a frame"));

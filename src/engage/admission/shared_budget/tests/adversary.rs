@@ -131,7 +131,7 @@ fn run(seed: u64, faults: Faults, without: Without, breaks: Breaks) -> Vec<u64> 
     let mut calls = Vec::new();
     for now in 0..20_000 {
         network.step(now);
-        let everybody_spends = rng.u16(0..300) == 0;
+        let all_spend = rng.u16(0..300) == 0;
         for (index, replica) in replicas.iter_mut().enumerate() {
             let (has_ended, starts) = network.ended(index, now);
             if has_ended {
@@ -154,7 +154,7 @@ fn run(seed: u64, faults: Faults, without: Without, breaks: Breaks) -> Vec<u64> 
             if rng.u16(0..400) == 0 {
                 replica.is_hoarding = !replica.is_hoarding;
             }
-            if everybody_spends || (!replica.is_hoarding && rng.u8(0..8) == 0) {
+            if all_spend || (!replica.is_hoarding && rng.u8(0..8) == 0) {
                 let spent = replica.spend(now);
                 calls.extend((0..spent).map(|_| now));
             }

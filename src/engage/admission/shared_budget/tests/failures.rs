@@ -15,12 +15,12 @@ const WAITING: Demand = Demand {
 };
 
 /// A budget, and the time.
-struct Course {
+struct Scenario {
     budget: SharedBudget,
     now: Tick,
 }
 
-impl Course {
+impl Scenario {
     /// One that has lent its share.
     fn new() -> Self {
         #[expect(
@@ -29,14 +29,14 @@ impl Course {
             reason = "a small number"
         )]
         let budget = SharedBudget::new(RATE, BURST as u32, 3, Tick::default());
-        let mut course = Self {
+        let mut scenario = Self {
             budget,
             now: Tick::default(),
         };
-        course.exchange(0, 1);
-        course.exchange(4, 1);
-        assert!(course.is_shared());
-        course
+        scenario.exchange(0, 1);
+        scenario.exchange(4, 1);
+        assert!(scenario.is_shared());
+        scenario
     }
 
     fn pass(&mut self, millis: u64) {
@@ -109,59 +109,59 @@ fn starting_replica_makes_no_call_before_a_reply_or_the_time_limit() {
 
 #[test]
 fn tier_whose_tokens_lapse_on_their_way_is_not_used() {
-    let mut course = Course::new();
+    let mut scenario = Scenario::new();
     for _ in 0..20 {
-        course.exchange(4, 99);
-        assert!(course.is_shared());
+        scenario.exchange(4, 99);
+        assert!(scenario.is_shared());
     }
-    let from = course.now;
-    while course.is_shared() {
-        course.exchange(4, 100);
+    let from = scenario.now;
+    while scenario.is_shared() {
+        scenario.exchange(4, 100);
     }
-    let time = course.now.since(from).as_millis();
+    let time = scenario.now.since(from).as_millis();
     assert!((320..=600).contains(&time), "{time} ms");
     // Calls continue within the own share, and it is not lent again to a tier that is as slow as before.
-    course.pass(1000);
-    assert!(course.budget.take(course.now));
+    scenario.pass(1000);
+    assert!(scenario.budget.take(scenario.now));
     for _ in 0..200 {
-        course.exchange(4, 100);
-        assert!(!course.is_shared());
+        scenario.exchange(4, 100);
+        assert!(!scenario.is_shared());
     }
-    assert!(course.budget.take(course.now));
-    course.exchange(0, 99);
-    course.exchange(4, 1);
-    assert!(course.is_shared());
+    assert!(scenario.budget.take(scenario.now));
+    scenario.exchange(0, 99);
+    scenario.exchange(4, 1);
+    assert!(scenario.is_shared());
 }
 
 #[test]
-fn share_is_lent_again_the_later_the_sooner_it_failed_again() {
-    let mut course = Course::new();
-    // In tenths of a second: 300 ms until the share is the replica's own, then the time within it.
-    let seconds = |course: &mut Course| course.fail_and_lend_again().as_millis() / 100;
-    let times = [(); 6].map(|()| seconds(&mut course));
+fn each_early_failure_doubles_the_time_until_the_share_is_lent_again() {
+    let mut scenario = Scenario::new();
+    // 300 ms until the share is the replica's own, then the time within it.
+    let tenths = |scenario: &mut Scenario| scenario.fail_and_lend_again().as_millis() / 100;
+    let times = [(); 6].map(|()| tenths(&mut scenario));
     assert_eq!(times, [13, 23, 43, 83, 103, 103]);
     for _ in 0..200 {
-        course.exchange(1, 50);
+        scenario.exchange(1, 50);
     }
-    assert_eq!(seconds(&mut course), 13);
+    assert_eq!(tenths(&mut scenario), 13);
 }
 
 #[test]
 fn calls_without_any_token_wait_for_the_own_share() {
-    let mut course = Course::new();
-    let from = course.now;
+    let mut scenario = Scenario::new();
+    let from = scenario.now;
     // A token of the own share takes 60 ms.
-    while course.is_shared() {
-        course.exchange(0, 1);
+    while scenario.is_shared() {
+        scenario.exchange(0, 1);
     }
-    let time = course.now.since(from).as_millis();
+    let time = scenario.now.since(from).as_millis();
     // The four tokens that are held are given back first, after about 70 ms.
     assert!((320..=400).contains(&time), "{time} ms");
     // If a token is granted now and then, calls wait for the next one.
-    let mut course = Course::new();
+    let mut scenario = Scenario::new();
     for number in 0..2000 {
-        course.exchange(u32::from(number % 20 == 0), 5);
-        assert!(course.is_shared());
-        course.budget.take(course.now);
+        scenario.exchange(u32::from(number % 20 == 0), 5);
+        assert!(scenario.is_shared());
+        scenario.budget.take(scenario.now);
     }
 }

@@ -81,7 +81,7 @@ fn budget_that_is_evicted_again_and_again_refuses_nothing_within_the_shares() {
 }
 
 #[test]
-fn few_leased_tokens_lapse_and_few_requests_are_made() {
+fn bound_is_kept_under_each_load() {
     for (name, loads) in [
         ("idle", [Load::None; 3]),
         ("steady, 10 calls a second", [Load::Steady(300); 3]),

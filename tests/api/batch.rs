@@ -245,16 +245,20 @@ async fn missing_customers_are_504_not_cached_at_the_deadline() {
 
 #[tokio::test]
 async fn deadline_is_five_seconds_where_none_is_given() {
-    let app = TestApp::spawn().await;
-    let hold = app.engage.hold(Endpoint::Overview);
-    let body = json!({"lookups": [{"contactId": ALVA.id}]});
-    let mut reader = Reader::open(&app, TILL, &body).await;
-    app.engage.wait_for_calls(Endpoint::Overview, 1).await;
-    app.advance(Duration::from_millis(4999));
-    let_requests_arrive().await;
-    hold.release();
-    let line = reader.next().await.expect("a line");
-    assert_eq!(line["status"], json!(200), "{line}");
+    for (milliseconds, status, code) in [(4999, 200, json!(null)), (5000, 504, json!("NotCached"))]
+    {
+        let app = TestApp::spawn().await;
+        let hold = app.engage.hold(Endpoint::Overview);
+        let body = json!({"lookups": [{"contactId": ALVA.id}]});
+        let mut reader = Reader::open(&app, TILL, &body).await;
+        app.engage.wait_for_calls(Endpoint::Overview, 1).await;
+        app.advance(Duration::from_millis(milliseconds));
+        let_requests_arrive().await;
+        hold.release();
+        let line = reader.next().await.expect("a line");
+        assert_eq!(line["status"], json!(status), "{line}");
+        assert_eq!(line["problem"]["code"], code, "{line}");
+    }
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use engage_simulator::fixtures::ALVA;
+use engage_simulator::{Endpoint, fixtures::ALVA};
 use serde_json::json;
 
-use crate::harness::TestApp;
+use crate::harness::{TestApp, let_requests_arrive};
 
 /// Text that compresses poorly.
 fn note(number: u64) -> String {
@@ -121,10 +121,18 @@ async fn largest_settings_serve_from_engage_and_from_the_cache() {
     .await;
     let query = format!("contactId={}", ALVA.id);
     app.get(&query).await.assert_ok();
-    for step in [0, 23, 23, 23] {
-        app.advance(Duration::from_secs(step * 3600));
-        app.get(&query).await;
+    let calls = app.engage.total_calls();
+    // Lifetimes are 21.6 to 24 hours, and a hit in the last tenth refreshes.
+    for hours in [0, 10, 9] {
+        app.advance(Duration::from_secs(hours * 3600));
+        app.get(&query).await.assert_ok().assert_hit();
     }
+    let_requests_arrive().await;
+    assert_eq!(app.engage.total_calls(), calls);
+    // Stale data is served for another day while it is refreshed.
+    app.advance(Duration::from_secs(23 * 3600));
+    app.get(&query).await.assert_ok().assert_hit();
+    app.engage.wait_for_calls(Endpoint::Overview, 2).await;
     app.operations("/readyz").await.assert_ok();
 }
 

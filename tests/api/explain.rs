@@ -246,6 +246,10 @@ async fn explain_without_exactly_one_identifier_is_refused() {
         ("", "InvalidParameter"),
         ("{}", "MissingIdentifier"),
         ("{\"all\": true}", "InvalidParameter"),
+        (
+            "{\"email\": \"a@example.com\", \"customKey\": \"1\"}",
+            "AmbiguousIdentifier",
+        ),
         ("{\"email\": \"nonsense\"}", "InvalidEmailAddress"),
         (
             "{\"email\": \"a@example.com\", \"fresh\": [\"all\"]}",

@@ -214,7 +214,11 @@ async fn operations_listener_evicts_idle_connections_at_its_own_limit() {
         let stream = TcpStream::connect(app.operations).await;
         idle.push(stream.expect("a connection"));
     }
+    let evicted = timeout(PATIENCE, idle[0].read_u8()).await;
+    assert!(evicted.expect("it is closed").is_err());
     for target in ["/livez", "/readyz", "/metrics"] {
         app.operations(target).await.assert_ok();
     }
+    let kept = timeout(TICKS, idle[199].read_u8()).await;
+    assert!(kept.is_err(), "{kept:?}");
 }

@@ -237,15 +237,19 @@ async fn faults_create_no_negative_entries() {
 #[tokio::test]
 async fn zero_negative_lifetime_caches_no_negative_and_no_unconfirmed_alias() {
     let app = TestApp::with(|config| config.cache.negative_lifetime = Duration::ZERO).await;
-    app.get(UNKNOWN)
-        .await
-        .assert_problem(404, "ContactNotFound");
-    assert_eq!(app.engage.total_calls(), 1);
+    for calls in 1..=2 {
+        app.get(UNKNOWN)
+            .await
+            .assert_problem(404, "ContactNotFound");
+        assert_eq!(app.engage.total_calls(), calls);
+    }
     let shared = format!("email={}", DORA.email);
-    app.get_as(SHOP, &shared)
-        .await
-        .assert_problem(409, "MultipleMatches");
-    assert_eq!(app.engage.total_calls(), 2);
+    for calls in 3..=4 {
+        app.get_as(SHOP, &shared)
+            .await
+            .assert_problem(409, "MultipleMatches");
+        assert_eq!(app.engage.total_calls(), calls);
+    }
     // An alias is not cached either if the contact does not show the identifier.
     app.engage
         .contact(ALVA.id)

@@ -1,5 +1,7 @@
 //! Shapes of the answers of each version of Engage's API, and paging.
 
+use std::time::Duration;
+
 use engage_bff::config::ApiVersion;
 use engage_simulator::{
     Endpoint, Fault, VoucherKey, VoucherSeed,
@@ -117,8 +119,14 @@ async fn point_accounts_of_another_contact_are_dropped() {
     let mixed = json!([account(ALVA.id, 10), account(BO.id, 5555)]);
     app.engage
         .fault(Endpoint::PointAccounts, Fault::Body(mixed.to_string()));
+    // The back-off after the first failure ends.
+    app.advance(Duration::from_secs(31));
+    app.engage.reset_log();
     let answer = app
         .get(&format!("contactId={}&parts=points", ALVA.id))
         .await;
     assert!(!answer.assert_ok().text().contains("5555"));
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), 1);
+    assert_eq!(answer.at("/points"), Value::Null);
+    assert_eq!(answer.at("/degraded"), json!(["points"]));
 }

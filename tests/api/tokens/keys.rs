@@ -310,6 +310,13 @@ async fn token_without_a_key_id_triggers_one_fetch_a_minute() {
         let_requests_arrive().await;
     }
     assert_eq!(server.requests(), 3);
+    app.advance(60 * SECOND);
+    let_requests_arrive().await;
+    assert_eq!(server.requests(), 3, "no request asks for it");
+    get(&app, &unknown, "/customer/me")
+        .await
+        .assert_problem(401, "Unauthorized");
+    wait_until(|| server.requests() == 4).await;
 }
 
 #[tokio::test]

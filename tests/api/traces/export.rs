@@ -9,7 +9,7 @@ use super::{
     collector::{Behaviour, Collector},
     traced, traced_with, traceparent,
 };
-use crate::harness::{Answer, READER, TestApp, logs, wait_until};
+use crate::harness::{Answer, READER, TestApp, let_requests_arrive, logs, wait_until};
 
 fn by_email() -> String {
     format!("email={}&parts=none", ALVA.email)
@@ -183,10 +183,14 @@ async fn end_of_the_service_waits_a_second_at_most_for_the_collector() {
     let (app, collector) = traced().await;
     collector.will(Behaviour::Hang);
     get(&app).await;
-    let clock = app.run_clock();
+    app.begin_shutdown();
+    wait_until(|| collector.received().len() == 1).await;
+    app.advance(Duration::from_millis(999));
+    let_requests_arrive().await;
+    assert_eq!(logged("stopped"), 0);
+    app.advance(Duration::from_millis(1));
+    wait_until(|| logged("stopped") == 1).await;
     app.stop().await.expect("a clean end");
-    drop(clock);
-    assert!(logs().contains("stopped"));
 }
 
 /// The `Authorization` of each message that arrived.

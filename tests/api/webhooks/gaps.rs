@@ -6,7 +6,7 @@ use engage_simulator::{Endpoint, Fault};
 use super::{
     ALVA, Duration, LAG, TestApp, UNKNOWN, assert_accepted, by_email, deliver, json, with_secret,
 };
-use crate::harness::{let_requests_arrive, logs, wait_until};
+use crate::harness::{events, let_requests_arrive, logs, wait_until};
 
 const POLL: Duration = Duration::from_secs(60);
 const BO: &str = "0b8e7a55-93c1-4d2f-9e10-b2c300d41e02";
@@ -301,6 +301,13 @@ async fn permanently_refused_change_list_invalidates_once_an_hour() {
         logs().matches("polling /contacts/changes failed").count(),
         1
     );
+    // An hour after the first.
+    for _ in 0..2 {
+        app.engage.list_as_updated(ids(1));
+        app.advance(POLL);
+        let_requests_arrive().await;
+    }
+    assert_eq!(events("changes unknown; cache invalidated").len(), 2);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The contents of the customer answer: exact names and numbers, times in UTC, contactability.
 
+use std::collections::BTreeSet;
+
 use engage_simulator::{
     Endpoint, VoucherSeed,
     fixtures::{ALVA, BO, CIM},
@@ -9,6 +11,19 @@ use serde_json::{Value, json};
 use crate::harness::{POINTS_CALLS, TestApp};
 
 const VOUCHER: &str = "8d31c000-2009-4c22-b002-b2d200c00009";
+
+/// Asserts that the object has these members with these values, the members that `others` names, and none else.
+#[track_caller]
+fn assert_members(found: &Value, expected: &Value, others: &[&str]) {
+    let expected = expected.as_object().expect("an object");
+    for (key, expected) in expected {
+        assert_eq!(&found[key], expected, "{key}");
+    }
+    let found = found.as_object().expect("an object").keys();
+    let found: BTreeSet<_> = found.map(String::as_str).collect();
+    let known = expected.keys().map(String::as_str);
+    assert_eq!(found, known.chain(others.iter().copied()).collect());
+}
 
 #[tokio::test]
 async fn complete_contact_has_every_field() {
@@ -31,10 +46,27 @@ async fn complete_contact_has_every_field() {
             "sms": {"number": ALVA.phone, "status": "ok", "accepted": true, "warnings": []},
             "postal": {"status": "ok", "accepted": false, "warnings": []},
         },
+        "points": {"balance": 317.5, "accounts": [
+            {"definitionId": "1", "name": null, "balance": 317.5, "pending": 40, "expiresOn": "2026-12-31T12:00:00.000Z"},
+            {"definitionId": "2", "name": null, "balance": 0, "pending": 0, "expiresOn": null},
+        ]},
+        "expiringSoon": [{
+            "kind": "promotion", "id": "7c20b000-1003-4b11-a001-b2d100b00003", "name": "Förköp",
+            "expiresOn": "2026-12-01T12:00:00.000Z", "code": null, "definitionId": null, "amount": null,
+        }],
+        "pointTransactions": null,
+        "redeemedVouchers": null,
+        "purchases": null,
         "degraded": [],
     });
-    for (key, expected) in expected.as_object().expect("an object") {
-        assert_eq!(&answer[key], expected, "{key}");
+    // `offers` compares the items of the lists.
+    let others = ["freshness", "profile", "promotions", "vouchers"];
+    assert_members(&answer, &expected, &others);
+    assert_eq!(answer["promotions"].as_array().map(Vec::len), Some(3));
+    assert_eq!(answer["vouchers"].as_array().map(Vec::len), Some(2));
+    for part in ["profile", "audiences", "promotions", "vouchers", "points"] {
+        let fetched = json!({"asOf": "2026-11-23T12:00:00.000Z"});
+        assert_eq!(answer["freshness"][part], fetched, "{part}");
     }
     let exact = |written: &str| -> Value { serde_json::from_str(written).expect("a number") };
     let profile = json!({
@@ -46,9 +78,7 @@ async fn complete_contact_has_every_field() {
         "homeStore": {"id": "11c0a1b2-7d3e-4a5f-9b60-b1aa00000101", "name": "Exempelstad City", "externalId": "1001"},
         "memberSince": "2024-04-09T12:00:00.000Z",
     });
-    for (key, expected) in profile.as_object().expect("an object") {
-        assert_eq!(&answer["profile"][key], expected, "{key}");
-    }
+    assert_members(&answer["profile"], &profile, &["attributes"]);
 }
 
 #[tokio::test]

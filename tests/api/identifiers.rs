@@ -3,12 +3,12 @@
 
 use engage_bff::config::NationalIdCountry;
 use engage_simulator::{
-    CustomKey,
+    CustomKey, Endpoint,
     fixtures::{ALVA, BO, DORA},
 };
 use serde_json::json;
 
-use crate::harness::{TestApp, percent_encoded};
+use crate::harness::{POINTS_CALLS, TestApp, percent_encoded};
 
 /// The first spelling costs calls; every other one is a hit without calls and with the same answer.
 async fn assert_one_entry(kind: &str, spellings: &[&str]) {
@@ -118,6 +118,7 @@ async fn six_identifiers_of_one_contact_share_one_record() {
     assert_eq!(app.customers.counts().records, 1);
     // A contact id is not an alias; the other five identifiers are.
     assert_eq!(app.customers.counts().aliases, 5);
+    assert_eq!(app.engage.calls(Endpoint::PointAccounts), POINTS_CALLS);
     let calls = app.engage.total_calls();
     for lookup in lookups {
         app.lookup(lookup).await.assert_ok().assert_hit();

@@ -95,7 +95,7 @@ async fn guest_counts_every_part_as_missing() {
     app.engage
         .fault(Endpoint::Overview, Fault::Status(500, json!("no")));
     app.get(&by_id("&onUnavailable=guest")).await.assert_ok();
-    for part in ["profile", "audiences"] {
+    for part in ["profile", "points", "promotions", "vouchers", "audiences"] {
         assert_is(parts(&app, part, "missing").await, 1.0);
     }
     assert_is(

@@ -151,6 +151,7 @@ async fn fewer_items_than_the_total_degrade_the_part() {
     answers(&app, Endpoint::Vouchers, &[first, fewer]);
     let answer = app.get(&fresh("vouchers")).await;
     assert_eq!(codes(&answer), ["0", "1"]);
+    assert_eq!(answer.at("/degraded"), json!([]));
     let empty_points = json!({"items": [], "totalCount": 3});
     answers(&app, Endpoint::PointAccounts, &[empty_points]);
     assert_incomplete(&app.get(&fresh("points")).await, "points", 0, "no items");

@@ -339,14 +339,16 @@ async fn invalid_token_is_401_without_a_reason() {
     let good = issuer.sign(&of_alva());
     let mut bad = with_wrong_claims(&issuer);
     bad.extend(with_wrong_signatures(&issuer));
+    let mut first = None;
     for (what, token) in bad {
         let answer = get(&app, &token, "/customer/me").await;
         assert_eq!(answer.status, 401, "{what}: {}", answer.text());
         answer.assert_problem(401, "Unauthorized");
-        assert!(
-            answer.header("www-authenticate").starts_with("Bearer "),
-            "{what}"
-        );
+        let challenge = answer.header("www-authenticate").to_owned();
+        assert!(challenge.starts_with("Bearer "), "{what}");
+        // Except for the request id, all responses are the same.
+        let same = (challenge, answer.at("/title"), answer.at("/detail"));
+        assert_eq!(first.get_or_insert_with(|| same.clone()), &same, "{what}");
     }
     for value in [format!("Basic {good}"), good.clone(), "Bearer".to_owned()] {
         let request = app.request("/customer/me").header(AUTHORIZATION, value);

@@ -204,8 +204,8 @@ async fn refresh_ahead_is_skipped_when_no_slot_is_free() {
     let app = TestApp::with(|config| config.engage.max_concurrency = 2).await;
     let ids = ids(&app);
     app.get(&of(&ids[0])).await.assert_ok();
-    // The lifetime is 54 to 60 s; at 53.99 s the last tenth has begun for nearly every draw.
-    app.advance(Duration::from_millis(53_990));
+    // The lifetime is 54 to 60 s, so its last tenth has begun, for every draw up to 59.9999999 s.
+    app.advance(Duration::from_secs(54) - Duration::from_nanos(1));
     let hold = app.engage.hold(Endpoint::All);
     let pending: Vec<_> = ids[1..3].iter().map(|id| app.spawn_get(&of(id))).collect();
     app.engage.wait_for_calls(Endpoint::All, 3).await;

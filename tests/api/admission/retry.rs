@@ -129,7 +129,7 @@ async fn retries_stop_when_failures_open_the_breaker() {
         let sent = lookups + 1;
         assert!(
             calls <= sent + 10 + sent / 10,
-            "{calls} calls for {lookups} lookups"
+            "{calls} calls for {sent} lookups"
         );
     }
     let calls = app.engage.total_calls();

@@ -1,6 +1,7 @@
 //! `engage.ca_file` is replaced while calls are made.
 
 use super::*;
+use crate::harness::{alarms, events};
 
 /// Writes the file of the authority, and reloads the configuration, which names it. Returns the keys that changed.
 async fn reload(app: &TestApp, authority: &CertificateAuthority) -> Vec<String> {
@@ -72,7 +73,11 @@ async fn authority_of_another_server_is_an_alarm_until_it_is_corrected() {
     let refused = app.get(&of(&ids[6])).await;
     refused.assert_problem(502, "UpstreamFailed");
     assert_eq!(app.engage.total_calls(), calls);
-    assert!(logs().contains("engage TLS handshake failed"));
+    let failed = events("engage TLS handshake failed");
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0]["alarm"], true);
+    assert_eq!(alarms(), 1);
     assert_eq!(reload(&app, &right).await, ["engage.ca_file"]);
     app.get(&of(&ids[7])).await.assert_ok();
+    assert_eq!(alarms(), 1);
 }

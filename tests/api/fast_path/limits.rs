@@ -19,7 +19,7 @@ async fn request_beyond_max_concurrency_takes_nothing_of_the_rate_by_either_path
         assert_eq!(status().await, "200");
         let calls = app.engage.calls(Endpoint::Overview);
         let hold = app.engage.hold(Endpoint::Overview);
-        let held = app.spawn_get_as(SHOP, &format!("contactId={}", BO.id));
+        let waiting = app.spawn_get_as(SHOP, &format!("contactId={}", BO.id));
         app.engage
             .wait_for_calls(Endpoint::Overview, calls + 1)
             .await;
@@ -27,7 +27,7 @@ async fn request_beyond_max_concurrency_takes_nothing_of_the_rate_by_either_path
             assert_eq!(status().await, "429", "{delivery:?}");
         }
         hold.release();
-        held.await.expect("an answer").assert_ok();
+        waiting.await.expect("an answer").assert_ok();
         // Of the four requests of this second, two are left.
         for expected in ["200", "200", "429"] {
             assert_eq!(status().await, expected, "{delivery:?}");

@@ -4,8 +4,11 @@ use engage_bff::{clock::Tick, customer::Error, domain::Part, engage};
 
 use crate::{
     exchange::{Target, Wire},
-    model::{Caller, CheckResult, MAX_BACK_OFF, Model, NEGATIVE_LIFETIME, demand},
-    world::{Alias, World},
+    model::{
+        Caller, CheckResult, MAX_BACK_OFF, Model, NEGATIVE_LIFETIME, STALE_IF_ERROR, demand,
+        lifetime,
+    },
+    world::{Alias, TestLookup, World},
 };
 
 /// The circumstances of a refusal.
@@ -98,7 +101,8 @@ fn failed_recently(wire: &Wire, caller: &Caller, now: Tick) -> bool {
 }
 
 /// Requires, for an unknown contact or an ambiguous identifier, a recent call that reported it and began after negative
-/// entries were last dropped. A lookup with a type may also be refused as unknown if any contact has another type.
+/// entries were last dropped. A lookup with a type may also be refused as unknown if a contact with the identifier has
+/// another type, according to a recent profile.
 fn check_negative(
     model: &Model,
     world: &World,
@@ -110,11 +114,18 @@ fn check_negative(
     let lookup = caller.lookup;
     let was_answered_so = wire.calls.iter().any(|call| {
         let (about, ended) = match call.target {
-            Target::Overview(asked) | Target::Resolution(asked) => (
-                asked == lookup || matches!(asked.alias, Alias::Id(_)),
-                model.negative_ended_at(asked),
+            Target::Overview(asked) | Target::Resolution(asked) => {
+                let is_about = match asked.alias {
+                    _ if asked == lookup => true,
+                    Alias::Id(contact) => has_had(world, contact, lookup),
+                    _ => false,
+                };
+                (is_about, model.negative_ended_at(asked))
+            }
+            Target::Entity(contact, part) => (
+                part == Part::Profile && has_had(world, contact, lookup),
+                model.negatives_ended,
             ),
-            Target::Entity(_, part) => (part == Part::Profile, model.negatives_ended),
         };
         let said = call
             .response
@@ -127,13 +138,37 @@ fn check_negative(
         let is_recent = is_new || (remembered && !caller.finds_it_off);
         about && said && is_recent && call.start > ended
     });
-    let another_type = lookup
-        .kind
-        .is_some_and(|kind| world.now().contacts.iter().any(|state| state.kind != kind));
     demand!(
-        was_answered_so || (*error == engage::Error::NotFound && another_type),
+        was_answered_so
+            || (*error == engage::Error::NotFound && has_another_type(world, wire, caller, now)),
         "P3",
         "no recent call answered {lookup:?} with: {error}"
     );
     Ok(())
+}
+
+/// Whether a recent profile shows another type than that of the lookup, and its contact has or had the identifier.
+fn has_another_type(world: &World, wire: &Wire, caller: &Caller, now: Tick) -> bool {
+    let Some(kind) = caller.lookup.kind else {
+        return false;
+    };
+    let kept = lifetime(Part::Profile) + STALE_IF_ERROR;
+    wire.deliveries.iter().any(|delivery| {
+        let contact = delivery.contact;
+        let shown = world.at(delivery.version).contacts[contact].kind;
+        let is_kept = now.since(delivery.flight.tick) < kept && !caller.finds_it_off;
+        delivery.part == Part::Profile
+            && shown != kind
+            && (delivery.at > caller.arrival || is_kept)
+            && has_had(world, contact, caller.lookup)
+    })
+}
+
+/// Whether the contact has or had the identifier, with any type.
+fn has_had(world: &World, contact: usize, lookup: TestLookup) -> bool {
+    let of_any_type = TestLookup {
+        kind: None,
+        ..lookup
+    };
+    world.had(contact, of_any_type, Tick::default(), 0)
 }

@@ -99,7 +99,7 @@ fn expressions(panel: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn dashboard_names_nothing_of_an_installation() {
+fn dashboard_panels_use_its_variables_and_have_descriptions() {
     let text = read("deploy/grafana/dashboards/engage-bff.json");
     let dashboard: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(dashboard["uid"], "engage-bff");

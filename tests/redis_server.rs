@@ -219,7 +219,7 @@ mod tests {
     use super::RedisServer;
 
     #[test]
-    fn a_server_starts_freezes_restarts_and_ends() {
+    fn server_keeps_or_loses_its_keys_at_a_restart() {
         let mut server = RedisServer::start_with(&["--maxmemory", "10mb"]);
         assert_eq!(
             server.info("memory", "maxmemory").as_deref(),

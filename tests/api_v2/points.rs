@@ -122,7 +122,7 @@ async fn expired_points_are_refreshed_by_one_overview_call() {
 }
 
 #[tokio::test]
-async fn stale_points_cover_an_error_and_invalidation_in_flight_counts() {
+async fn stale_points_are_served_on_error_and_invalidated_flight_is_repeated() {
     let app = TestApp::spawn().await;
     app.get(&alva()).await.assert_ok();
     app.advance(Duration::from_secs(90));

@@ -169,7 +169,7 @@ fn default_file_shows_and_explains_every_key() {
 }
 
 #[test]
-fn keys_commented_out_in_the_defaults_can_be_set() {
+fn three_commented_out_keys_of_engage_can_be_set() {
     let text = layers::DEFAULTS.replace("# [[auth.clients]]", "\n# no example");
     for (section, line) in [
         ("engage", "default_contact_type"),

@@ -159,7 +159,7 @@ fn members_that_examples_send_exist() {
 }
 
 #[test]
-fn members_that_examples_read_exist() {
+fn members_that_csharp_examples_read_exist() {
     let mut known = BTreeSet::new();
     members(&openapi(), &mut known);
     let page = document("docs/INTEGRATING.md");

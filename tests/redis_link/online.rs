@@ -68,7 +68,7 @@ async fn working_server_passes_every_check_and_is_unchanged() {
 }
 
 #[tokio::test]
-async fn server_that_does_not_answer_fails_with_its_reason() {
+async fn refused_connection_fails_and_skips_the_other_checks() {
     let nothing = checks(&format!("redis://127.0.0.1:{}", free_port())).await;
     let refused = "the connection is refused: nothing listens at this address";
     assert_check(&nothing, "redis-connection", Status::Failed, refused);

@@ -94,7 +94,7 @@ async fn address_that_only_the_other_replica_knows_is_read_from_the_tier() {
 }
 
 #[tokio::test]
-async fn address_that_is_in_the_memory_of_another_only_reaches_the_contact() {
+async fn address_only_in_another_replicas_memory_reaches_the_contact() {
     let with_short_aliases = |config: &mut Config| {
         config.cache.profile_lifetime = Duration::from_secs(10);
     };

@@ -279,7 +279,7 @@ async fn feed_works_at_the_replica_that_gets_no_delivery() {
 }
 
 #[tokio::test]
-async fn tier_without_webhooks_takes_no_deliveries_of_others() {
+async fn without_webhooks_memory_is_trusted_while_the_stream_is_caught_up() {
     let world = World::start(|config| config.webhooks.secrets.clear()).await;
     let query = by_email(ALVA.email);
     world.a.get(&query).await.assert_status(200);

@@ -27,7 +27,7 @@ pub(crate) fn check(case: Case, ops: Vec<Op>) {
 }
 
 #[test]
-fn purge_that_was_owed_forgets_what_may_lag() {
+fn late_purge_lets_the_lagging_overview_fill_again() {
     let case = Case {
         lags: true,
         ..case()

@@ -342,7 +342,7 @@ async fn after_a_trimmed_stream_everything_is_fetched_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invalidation_that_was_not_shared_is_made_good() {
+async fn unshared_invalidation_is_announced_after_the_reconnect() {
     let replicas = Replicas::start().await;
     let [cut, other, _] = &replicas.all[..] else {
         panic!("there are three");

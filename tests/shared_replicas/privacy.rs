@@ -240,7 +240,7 @@ async fn no_personal_data_is_readable_in_the_server_or_on_the_wire() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_purged_contact_leaves_nothing_but_marks() {
+async fn purged_contact_leaves_no_key_of_its_own() {
     let replicas = Replicas::start().await;
     let first = &replicas.all[0];
     first

@@ -142,7 +142,7 @@ async fn operation_in_an_ended_epoch_misses_until_the_next_is_opened() {
 }
 
 #[tokio::test]
-async fn fill_that_can_not_be_stored_stays_in_memory() {
+async fn fill_that_can_not_be_stored_counts_as_not_overtaken() {
     let bench = Bench::new();
     let one = bench.replica().await;
     let lease = one.lease(Wanted::Contact(contact(1))).await;

@@ -102,7 +102,7 @@ async fn evicted_stream_or_epoch_is_a_gap() {
 }
 
 #[tokio::test]
-async fn nothing_is_caught_up_while_the_stream_is_cut() {
+async fn nothing_is_caught_up_while_the_stream_hangs() {
     let (bench, one, mut two) = Bench::with_two_replicas().await;
     bench.pass(Duration::from_secs(2)).await;
     let now = two.start().now.tick;
@@ -134,7 +134,7 @@ async fn replica_is_not_available_before_its_stream_has_caught_up() {
 }
 
 #[tokio::test]
-async fn acknowledged_invalidation_was_applied_at_every_moment_of_catching_up() {
+async fn acknowledged_invalidation_is_applied_before_a_later_caught_up() {
     let (bench, one, mut two) = Bench::with_two_replicas().await;
     for round in 0..20_u8 {
         let scope = if round % 5 == 4 {

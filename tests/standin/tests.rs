@@ -444,7 +444,7 @@ async fn read_of_the_stream_waits_for_an_entry_or_the_clock() {
 }
 
 #[tokio::test]
-async fn each_fault_loses_or_delays_the_message_that_it_names() {
+async fn each_fault_fails_or_delays_operations_as_documented() {
     let bench = bench().await;
     let start = bench.standin.entries().len();
     let invalidate = || bench.one.invalidate(bench.epoch, invalidation(false));

@@ -216,7 +216,7 @@ fn answer_at(time: Timestamp) -> Fault {
 }
 
 #[test]
-fn clock_that_differs_warns_from_seconds_and_fails_from_a_minute() {
+fn clock_off_by_half_a_minute_warns_and_by_an_hour_fails() {
     let server = Engage::start();
     let engage = &server.simulator;
     for (seconds, status, what) in [

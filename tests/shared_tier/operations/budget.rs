@@ -303,7 +303,7 @@ async fn a_possibly_cut_off_replica_keeps_its_share_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_replica_that_leaves_leaves_its_share_and_tokens() {
+async fn departing_replica_gives_back_its_share_and_tokens() {
     let outcome = async |tier: Tier| {
         assert_eq!(lease(&tier, lends(&tier, OTHER)).await.granted, 10);
         let leaves = TokenCommand {

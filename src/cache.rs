@@ -205,11 +205,11 @@ where
         }
     }
 
-    /// Stores parts that were fetched by `asked` or from entity endpoints. Leaves out the overview's copies of parts
+    /// Stores parts that were fetched by `requested` or from entity endpoints. Leaves out the overview's copies of parts
     /// that only their entity endpoints could fill when the request began, and does not replace newer cached data.
     /// Returns the parts that no fence forbids.
-    pub fn store_parts(&self, id: ContactId, parts: Parts, asked: Option<&Lookup>) -> Parts {
-        self.store_parts_except(id, parts, asked, PartSet::EMPTY)
+    pub fn store_parts(&self, id: ContactId, parts: Parts, requested: Option<&Lookup>) -> Parts {
+        self.store_parts_except(id, parts, requested, PartSet::EMPTY)
     }
 
     /// The same, but parts in `overtaken` are returned and not stored: an invalidation that has not reached this
@@ -218,7 +218,7 @@ where
         &self,
         id: ContactId,
         mut parts: Parts,
-        asked: Option<&Lookup>,
+        requested: Option<&Lookup>,
         overtaken: PartSet,
     ) -> Parts {
         // Checked and stored under the record's lock, so that no invalidation comes in between.
@@ -226,10 +226,10 @@ where
         let mut learned_from = None;
         self.update_record(id, |cached| {
             let cached = cached.and_then(|cached| Self::parts_to_replace(id, cached));
-            let identifier = asked.map(|asked| &asked.identifier);
+            let identifier = requested.map(|requested| &requested.identifier);
             let profile = cached.as_ref().and_then(Parts::identity);
             let is_fenced = self.apply_purges(id, &mut parts, profile, identifier);
-            self.drop_fenced(id, &mut parts, asked);
+            self.drop_fenced(id, &mut parts, requested);
             if parts.present().is_empty() && !is_fenced {
                 return Op::Nop;
             }
@@ -257,9 +257,10 @@ where
         parts
     }
 
-    /// Removes the parts that fences forbid. The parts were fetched by `asked` or from entity endpoints.
-    pub(super) fn drop_fenced(&self, id: ContactId, parts: &mut Parts, asked: Option<&Lookup>) {
-        let alias_not_before = asked.map(|asked| self.fences.alias_not_before(asked.key()));
+    /// Removes the parts that fences forbid. The parts were fetched by `requested` or from entity endpoints.
+    pub(super) fn drop_fenced(&self, id: ContactId, parts: &mut Parts, requested: Option<&Lookup>) {
+        let alias_not_before =
+            requested.map(|requested| self.fences.alias_not_before(requested.key()));
         parts.retain(|part, provenance| {
             // The start of the request counts, not its end.
             let lags = provenance.source == FetchSource::Overview

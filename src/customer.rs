@@ -180,7 +180,7 @@ impl CustomerService {
         &self,
         flow: Flow,
         lookup: Lookup,
-        asked: PartSet,
+        requested: PartSet,
         now: Now,
         deadline: Tick,
     ) -> CustomerQuery {
@@ -189,7 +189,7 @@ impl CustomerService {
             flow,
             lookup,
             prefer: None,
-            asked,
+            requested,
             fresh: PartSet::EMPTY,
             now,
             arrival: self.arrival(),

@@ -124,7 +124,7 @@ fn bench_look_ups(criterion: &mut Criterion, customers: &CustomerService) {
     let shape = Shape {
         view: View::Storefront,
         channel: Some(Channel::Ecom),
-        asked: PartSet::ALL,
+        requested: PartSet::ALL,
         expiring_within: USUAL_WINDOW,
     };
     let render = |shape: Shape| -> Option<Arc<Rendered>> {

@@ -47,10 +47,10 @@ impl Floor {
 
     /// A request for parts of a contact, some of them fresh: one overview for all that has expired, and a call for each
     /// part that only its own endpoint returns.
-    pub(crate) fn ask(&mut self, contact: u32, asked: PartSet, fresh: PartSet, now: Duration) {
+    pub(crate) fn ask(&mut self, contact: u32, requested: PartSet, fresh: PartSet, now: Duration) {
         let parts = self.contacts.entry(contact).or_default();
         let is_missing = |part: &Part| parts[*part].fresh_until <= now;
-        let missing: PartSet = asked.without(fresh).iter().filter(is_missing).collect();
+        let missing: PartSet = requested.without(fresh).iter().filter(is_missing).collect();
         let may_lag = |part: &Part| now < parts[*part].lags_until;
         let lagging: PartSet = self.overview_parts.iter().filter(may_lag).collect();
         let shown = self.overview_parts.without(lagging);

@@ -247,7 +247,7 @@ impl<'a> Shop<'a> {
         } = session;
         let is_last = self.rng.f64() < 1.0 / VIEWS;
         let checks_out = is_last && self.rng.f64() < CHECKOUT;
-        let (asked, fresh) = if checks_out {
+        let (requested, fresh) = if checks_out {
             (SPENDABLE, SPENDABLE)
         } else if self.rng.f64() < MY_PAGES {
             session.is_logged_in = true;
@@ -260,7 +260,7 @@ impl<'a> Shop<'a> {
             true => Purpose::LoggedIn,
             false => Purpose::FromLink,
         };
-        self.look_up("webshop", (purpose, contact, asked, fresh), number)
+        self.look_up("webshop", (purpose, contact, requested, fresh), number)
             .await;
         if !is_last {
             let pause = self.within(THINKING.as_secs_f64());
@@ -281,7 +281,7 @@ impl<'a> Shop<'a> {
     async fn look_up(
         &mut self,
         client: &str,
-        (purpose, contact, asked, fresh): (Purpose, u32, PartSet, PartSet),
+        (purpose, contact, requested, fresh): (Purpose, u32, PartSet, PartSet),
         session: usize,
     ) {
         self.sent += 1;
@@ -290,8 +290,8 @@ impl<'a> Shop<'a> {
             Spread::Requests => self.sent,
         };
         let replica = &self.replicas[turn % self.replicas.len()];
-        let asked = asked.union(PartSet::ALWAYS);
-        self.floor.ask(contact, asked, fresh, self.now);
+        let requested = requested.union(PartSet::ALWAYS);
+        self.floor.ask(contact, requested, fresh, self.now);
         let lookup = self.setting.mix.lookup(purpose, contact, &self.digester);
         let now = self.time.now();
         let deadline = now.tick + self.setting.config.server.request_timeout;
@@ -300,7 +300,7 @@ impl<'a> Shop<'a> {
             prefer: None,
             flow: Flow::from(client),
             lookup,
-            asked,
+            requested,
             fresh,
             now,
             arrival: replica.customers.arrival(),

@@ -85,7 +85,12 @@ impl Purges {
         !self.any.load(Ordering::SeqCst)
     }
 
-    fn rule(&self, seen: &[ProfileIdentity<'_>], asked: Option<&Identifier>, now: Tick) -> Ruling {
+    fn rule(
+        &self,
+        seen: &[ProfileIdentity<'_>],
+        requested: Option<&Identifier>,
+        now: Tick,
+    ) -> Ruling {
         let mut purges = self.locked();
         purges.retain(|purge| purge.until > now);
         if purges.is_empty() {
@@ -94,7 +99,7 @@ impl Purges {
         let mut ruling = Ruling::default();
         for purge in purges.iter() {
             let is_purged =
-                |(_, identity): &ProfileIdentity<'_>| (purge.is_purged)(identity, asked);
+                |(_, identity): &ProfileIdentity<'_>| (purge.is_purged)(identity, requested);
             let is_as_old = |(sequence, _): &ProfileIdentity<'_>| *sequence <= purge.sequence;
             if seen.iter().any(is_purged) {
                 ruling.purged_at = ruling.purged_at.max(Some(purge.sequence));
@@ -216,13 +221,13 @@ where
         id: ContactId,
         start: Sequence,
         identity: &Identity,
-        asked: &Identifier,
+        requested: &Identifier,
     ) {
         let is_fenced = self.apply_purges(
             id,
             &mut Parts::default(),
             Some((start, identity)),
-            Some(asked),
+            Some(requested),
         );
         if is_fenced {
             self.drop_forbidden(id);
@@ -231,10 +236,12 @@ where
 
     /// Whether the contact that the identifier led to at `start` was purged since; its profile may not show the
     /// identifier.
-    pub fn is_purged(&self, asked: &Identifier, start: Sequence) -> bool {
+    pub fn is_purged(&self, requested: &Identifier, start: Sequence) -> bool {
         !self.purges.is_empty() && {
             let hidden = [(Sequence::default(), &Identity::default())];
-            let ruling = self.purges.rule(&hidden, Some(asked), self.clock.tick());
+            let ruling = self
+                .purges
+                .rule(&hidden, Some(requested), self.clock.tick());
             ruling.purged_at.is_some_and(|purged_at| start <= purged_at)
         }
     }
@@ -269,14 +276,14 @@ where
         id: ContactId,
         parts: &mut Parts,
         cached: Option<ProfileIdentity<'_>>,
-        asked: Option<&Identifier>,
+        requested: Option<&Identifier>,
     ) -> bool {
         if self.purges.is_empty() {
             return false;
         }
         let now = self.clock.tick();
         let seen: Vec<_> = parts.identity().into_iter().chain(cached).collect();
-        let ruling = self.purges.rule(&seen, asked, now);
+        let ruling = self.purges.rule(&seen, requested, now);
         parts.retain(|_, provenance| provenance.sequence > ruling.not_before);
         let raised = ruling
             .purged_at

@@ -42,13 +42,13 @@ where
         &self,
         id: ContactId,
         parts: &mut Parts,
-        asked: Option<&Lookup>,
+        requested: Option<&Lookup>,
     ) -> (Parts, PartSet) {
         let cached = self.glance(id);
         let cached = cached.and_then(|cached| self.parts_of(&cached));
         let new = self.new_parts(parts, &cached.unwrap_or_default());
         let mut allowed = parts.clone();
-        self.drop_fenced(id, &mut allowed, asked);
+        self.drop_fenced(id, &mut allowed, requested);
         (allowed, new)
     }
 
@@ -59,7 +59,7 @@ where
         id: ContactId,
         parts: Parts,
         entity_only: &PartMap<Duration>,
-        asked: Option<&Lookup>,
+        requested: Option<&Lookup>,
     ) -> Parts {
         let now = self.clock.tick();
         // An overview can't replace what an entity endpoint returned within the lag, so none may be called for it. The
@@ -73,7 +73,7 @@ where
             entity_only[part].max(left.unwrap_or_default())
         });
         self.fences.entity_only_for(id, &entity_only, now);
-        self.store_parts(id, parts, asked)
+        self.store_parts(id, parts, requested)
     }
 
     /// Stores an alias that another replica resolved. Returns it unless a fence, or what this replica knows, forbids it.

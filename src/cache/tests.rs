@@ -102,8 +102,8 @@ fn keyed_profile(key: &str) -> Profile {
 /// Whether a contact is purged: its profile shows the key, or it was requested by that text.
 fn purge_of(key: &str) -> IsPurged {
     let key = key.to_owned();
-    Arc::new(move |identity, asked| {
-        let by = asked.map(Identifier::expose);
+    Arc::new(move |identity, requested| {
+        let by = requested.map(Identifier::expose);
         let shows = identity.aliases.custom_keys[0].readings();
         shows.iter().any(|shown| **shown == *key) || by.as_deref() == Some(&*key)
     })

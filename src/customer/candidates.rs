@@ -212,7 +212,7 @@ impl Inner {
         let by_id = CustomerQuery {
             lookup: Lookup::by_id(id),
             prefer: None,
-            asked: profile,
+            requested: profile,
             fresh: query.fresh.intersection(profile),
             ..query.clone()
         };

@@ -193,9 +193,9 @@ impl Found {
         shape: &Shape,
         now: Now,
     ) -> Option<Arc<Rendered>> {
-        let incomplete = self.record.incomplete().intersection(shape.asked);
+        let incomplete = self.record.incomplete().intersection(shape.requested);
         let is_kept = self.degraded == incomplete
-            && self.shown == shape.asked
+            && self.shown == shape.requested
             && shape.expiring_within == rules.expiring_within;
         if is_kept
             && let Some(kept) = self

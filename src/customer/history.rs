@@ -32,7 +32,7 @@ const MAX_ROUNDS: usize = 6;
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryQuery {
     /// The requested parts.
-    pub asked: HistorySet,
+    pub requested: HistorySet,
     /// Those of them that are requested fresh.
     pub fresh: HistorySet,
     /// How many items of each list it wants.
@@ -96,7 +96,7 @@ impl CustomerService {
         id: ContactId,
     ) -> Result<FoundHistory, Error> {
         let find = async |part| {
-            if !wanted.asked.contains(part) {
+            if !wanted.requested.contains(part) {
                 return Ok(None);
             }
             let is_fresh = wanted.fresh.contains(part);

@@ -39,7 +39,7 @@ pub struct CustomerQuery {
     /// the type open.
     pub prefer: Option<ContactType>,
     /// The requested parts.
-    pub asked: PartSet,
+    pub requested: PartSet,
     /// Those of them that are requested fresh.
     pub fresh: PartSet,
     /// When it arrived.
@@ -79,7 +79,7 @@ impl CustomerQuery {
     /// Which of the requested parts are missing at `now`.
     pub fn plan(&self, parts: &impl Origins, now: Tick, policy: &Policy) -> Plan {
         let mut plan = Plan::default();
-        for part in self.asked.iter() {
+        for part in self.requested.iter() {
             let Some(provenance) = parts.provenance(part) else {
                 plan.missing.insert(part);
                 continue;

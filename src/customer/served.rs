@@ -61,7 +61,7 @@ impl CustomerService {
 
     /// Counts a response without a customer.
     pub fn count_guest(&self, shape: &Shape) {
-        self.inner.served.count_guest(shape.asked);
+        self.inner.served.count_guest(shape.requested);
     }
 }
 
@@ -93,8 +93,8 @@ impl ServedMetrics {
     }
 
     /// Counts a response without a customer, in which all these parts are missing.
-    fn count_guest(&self, asked: PartSet) {
-        for part in asked.iter() {
+    fn count_guest(&self, requested: PartSet) {
+        for part in requested.iter() {
             self.part_of[part][PartOutcome::Missing as usize].inc();
         }
         self.degraded.inc();

@@ -21,7 +21,7 @@ pub struct Shape {
     /// The channel whose promotions are listed; `None` for every channel.
     pub channel: Option<Channel>,
     /// The requested parts.
-    pub asked: PartSet,
+    pub requested: PartSet,
     /// How soon something must expire to be listed under `expiringSoon`.
     pub expiring_within: Duration,
 }

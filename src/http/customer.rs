@@ -138,7 +138,7 @@ pub(super) fn customer_query(
         flow: caller.flow(),
         lookup: lookup.lookup,
         prefer: lookup.prefer,
-        asked: lookup.shape.asked,
+        requested: lookup.shape.requested,
         fresh: lookup.fresh,
         now,
         arrival: state.customers.arrival(),
@@ -250,8 +250,9 @@ impl LookUp<'_> {
 
     fn respond_guest(&self) -> Result<CustomerResponse, ApiError> {
         let customers = &self.state.customers;
-        let asked = self.history.map(|history| history.asked);
-        let body = customers.render_guest(self.shape, asked.unwrap_or_default(), self.query.now);
+        let requested = self.history.map(|history| history.requested);
+        let body =
+            customers.render_guest(self.shape, requested.unwrap_or_default(), self.query.now);
         response::guest(body, self.request).inspect(|_| customers.count_guest(self.shape))
     }
 

@@ -161,8 +161,8 @@ fn check_lookup(params: Params<'_>, location: ParamLocation) {
         Err(error) => return has_no_input(&error),
     };
     assert!(!has_repeated);
-    assert!(lookup.fresh.is_subset(lookup.shape.asked));
-    assert!(PartSet::ALWAYS.is_subset(lookup.shape.asked));
+    assert!(lookup.fresh.is_subset(lookup.shape.requested));
+    assert!(PartSet::ALWAYS.is_subset(lookup.shape.requested));
     let days = lookup.shape.expiring_within.as_secs() / (24 * 60 * 60);
     assert!((1..=365).contains(&days));
     let identifier = &lookup.lookup.identifier;

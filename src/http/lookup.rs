@@ -171,8 +171,8 @@ impl LookupRules {
         let raw = RawLookup::read(params, ParamLocation::Body)?;
         let lookup = self.lookup_of(&raw, ParamLocation::Body, caller, now)?;
         history::refuse(requested(&raw).history, raw.paging)?;
-        let asked = requested(&raw).parts;
-        Ok((lookup, raw.prefer, asked))
+        let requested = requested(&raw).parts;
+        Ok((lookup, raw.prefer, requested))
     }
 
     /// Parses a report of a change: the customer, and the parts that changed. Fails where the caller may not make it.
@@ -281,7 +281,7 @@ impl LookupRules {
             fresh = requested.all_fresh();
         }
         let history = (!requested.history.is_empty()).then(|| HistoryQuery {
-            asked: requested.history,
+            requested: requested.history,
             fresh: fresh.history,
             limit: raw.paging.limit.unwrap_or(history::DEFAULT_LIMIT),
             before: raw.paging.before,
@@ -306,7 +306,7 @@ impl LookupRules {
         Ok(Shape {
             view,
             channel: raw.channel.or_else(|| caller.channel()),
-            asked: requested(raw).parts,
+            requested: requested(raw).parts,
             expiring_within: raw.expiring_within.unwrap_or(self.expiring_within),
         })
     }

@@ -31,7 +31,7 @@ pub(super) async fn receive(
     let body = read_json_body(&state.rules, customers.clock(), &head.headers, body).await?;
     let now = customers.clock().now();
     let params = Params::from_json(&body)?;
-    let (lookup, prefer, asked) = state.rules.read_prefetch(params, &caller, now)?;
+    let (lookup, prefer, requested) = state.rules.read_prefetch(params, &caller, now)?;
     let deadline = now.tick + state.rules.patience;
     let query = CustomerQuery {
         request_id: Some(context.request_id),
@@ -40,7 +40,7 @@ pub(super) async fn receive(
         stale_if_error: false,
         purpose: Purpose::Prefetch,
         trace: context.trace.clone(),
-        ..customers.query(caller.flow(), lookup, asked, now, deadline)
+        ..customers.query(caller.flow(), lookup, requested, now, deadline)
     };
     if let Some(outcome) = start(&state, &caller, query) {
         state.deferred.count_prefetch(outcome);

@@ -249,7 +249,7 @@ impl Machine {
                 &self.digester,
             ),
             prefer: request.prefer.map(Kind::contact_type),
-            asked: request.asked,
+            requested: request.asked,
             fresh: request.fresh,
             now: self.time.now(),
             arrival: self.customers.arrival(),
@@ -274,7 +274,7 @@ impl Machine {
         self.arrived += 1;
         let task = tokio::spawn(async move {
             let outcome = customers.find(&query).await.map(|found| {
-                let shape = setup::shape(query.asked);
+                let shape = setup::shape(query.requested);
                 let bytes = [(); 2].map(|()| {
                     customers
                         .render(&found, &shape)

@@ -129,11 +129,11 @@ pub(crate) fn lag(case: &Case) -> Duration {
 }
 
 /// The full view of the requested parts.
-pub(crate) fn shape(asked: PartSet) -> Shape {
+pub(crate) fn shape(requested: PartSet) -> Shape {
     Shape {
         view: View::Full,
         channel: None,
-        asked,
+        requested,
         expiring_within: rules().expiring_within,
     }
 }

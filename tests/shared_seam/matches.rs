@@ -17,7 +17,7 @@ async fn prefer(replica: &Replica, contact_type: &str) -> Result<Found, Error> {
     let lookup = Lookup::new(by_email(ALVA).identifier, None, &digester());
     let mut query = replica.query(&lookup, RequestOptions::default());
     query.prefer = ContactType::parse(contact_type);
-    query.asked = PartSet::ALWAYS;
+    query.requested = PartSet::ALWAYS;
     replica.customers.find(&query).await
 }
 

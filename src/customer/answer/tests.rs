@@ -9,7 +9,7 @@ fn of_body(length: usize) -> Rendered {
     let shape = Shape {
         view: View::Full,
         channel: None,
-        asked: PartSet::ALL,
+        requested: PartSet::ALL,
         expiring_within: Duration::ZERO,
     };
     let body = Body {
@@ -47,14 +47,14 @@ async fn only_a_kept_response_is_compressed() {
         gzip_is_due: AtomicBool::new(false),
         ..of_body(5000)
     });
-    let asked = async || {
+    let requested = async || {
         let gzip = answer.gzip().is_some();
         tokio::task::yield_now().await;
         gzip
     };
-    assert_eq!([asked().await, asked().await], [false, false]);
+    assert_eq!([requested().await, requested().await], [false, false]);
     answer.made_ready();
-    assert_eq!([asked().await, asked().await], [false, true]);
+    assert_eq!([requested().await, requested().await], [false, true]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const SHAPE: Shape = Shape {
     view: View::Full,
     channel: None,
-    asked: PartSet::of(&[Part::Profile, Part::Vouchers]),
+    requested: PartSet::of(&[Part::Profile, Part::Vouchers]),
     expiring_within: DAY,
 };
 
@@ -94,7 +94,7 @@ impl Kept {
     fn found(&self) -> Found {
         Found {
             record: self.cache.record(self.id).expect("a record"),
-            shown: SHAPE.asked,
+            shown: SHAPE.requested,
             degraded: PartSet::EMPTY,
             verdict: Verdict {
                 status: CacheStatus::Hit,

@@ -32,7 +32,7 @@ pub(in crate::customer) fn guest(
     answer["freshness"] =
         serde_json::to_value(freshness(&content)).expect("times have a JSON form");
     empty(&mut answer);
-    let parts = shape.asked.iter().map(Part::as_str);
+    let parts = shape.requested.iter().map(Part::as_str);
     answer["degraded"] = parts
         .chain(history.iter().map(HistoryPart::as_str))
         .collect();

@@ -55,7 +55,7 @@ impl Search<'_> {
         });
         Calls {
             overview: Some((lookup.clone(), not_before.max(fence.unwrap_or_default()))),
-            from_overview: self.query.asked.intersection(overview_parts),
+            from_overview: self.query.requested.intersection(overview_parts),
             resolution,
             ..Calls::default()
         }

@@ -86,7 +86,7 @@ impl Search<'_> {
             && query.fresh.is_empty()
             && alias.is_none_or(|alias| alias < Freshness::Dead)
             && self.no_stale.is_empty()
-            && query.asked.iter().all(may_be_stale);
+            && query.requested.iter().all(may_be_stale);
         if all_may_be_stale {
             let slow = query.now.tick + policy.stale_if_slow;
             slow.min(query.deadline)

@@ -33,8 +33,8 @@ impl Search<'_> {
 
     fn reasons(&self, found: &Found, ready: &Ready) -> Reasons {
         Reasons::from_fn(|part| {
-            let is_asked = self.query.asked.contains(part);
-            is_asked.then(|| self.reason(part, found, ready))
+            let is_requested = self.query.requested.contains(part);
+            is_requested.then(|| self.reason(part, found, ready))
         })
     }
 

@@ -28,7 +28,7 @@ impl Search<'_> {
         // While the cache is off, nothing replaces what Engage does not return.
         let is_on = self.inner.tiers.memory.is_on();
         let mut stands_in = self.alias_failed && is_on;
-        for part in self.query.asked.iter() {
+        for part in self.query.requested.iter() {
             if !missing.contains(part) {
                 shown.insert(part);
                 continue;
@@ -101,7 +101,7 @@ impl Search<'_> {
         // Of the shown parts: when the oldest was requested, and when the first lifetime ends.
         let mut oldest = now;
         let mut fresh_until = Tick::END;
-        for part in self.query.asked.iter() {
+        for part in self.query.requested.iter() {
             let status = if is_off {
                 CacheStatus::Bypass
             } else {

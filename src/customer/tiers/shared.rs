@@ -69,14 +69,14 @@ impl Tiers {
             let Some(tier) = self.readable() else {
                 break;
             };
-            let mut asked = *demand.borrow_and_update();
+            let mut requested = *demand.borrow_and_update();
             wants_lease |= start.now.tick >= give_up;
-            asked.max_age = if wants_lease {
+            requested.max_age = if wants_lease {
                 Duration::ZERO
             } else {
-                self.usable_age(target, asked.max_age, start.now.tick)
+                self.usable_age(target, requested.max_age, start.now.tick)
             };
-            let need = self.need(target, overview_parts, asked, start.now.tick);
+            let need = self.need(target, overview_parts, requested, start.now.tick);
             let found = match tier.fetch(start, need).await {
                 Err(_) => return Look::Unavailable,
                 Ok(SharedFetch::Leased(lease)) if self.memory.is_on() => {
@@ -103,13 +103,15 @@ impl Tiers {
             // From here on requests for newer data don't join the flight; those that joined before are part of the
             // demand.
             flight.begin(start.sequence, start.now.tick);
-            let asked = *demand.borrow_and_update();
+            let requested = *demand.borrow_and_update();
             let taken = match found {
                 Ok(data) => {
-                    let taken = self.take(target, start, asked, *data);
+                    let taken = self.take(target, start, requested, *data);
                     taken.map(|taken| Ok(Box::new(taken)))
                 }
-                Err(negative) => self.take_negative(target, start, asked, &negative).map(Err),
+                Err(negative) => self
+                    .take_negative(target, start, requested, &negative)
+                    .map(Err),
             };
             if let Some(taken) = taken {
                 return Look::Found(start, taken);

@@ -127,13 +127,13 @@ impl Batch {
     }
 
     fn query(&self, lookup: Lookup, now: Now) -> CustomerQuery {
-        let (flow, asked) = (self.caller.flow(), self.shape.asked);
+        let (flow, requested) = (self.caller.flow(), self.shape.requested);
         let customers = &self.state.customers;
         CustomerQuery {
             request_id: Some(self.request_id),
             purpose: Purpose::Batch,
             trace: self.trace.clone(),
-            ..customers.query(flow, lookup, asked, now, self.deadline)
+            ..customers.query(flow, lookup, requested, now, self.deadline)
         }
     }
 

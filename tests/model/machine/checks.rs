@@ -137,7 +137,8 @@ impl Machine {
                         let profile = &served_parts(found)?[0];
                         let version = profile.versions[0];
                         self.model.answered(&caller, profile.contact, version);
-                        self.answers.push((Arc::clone(found), caller.query.asked));
+                        self.answers
+                            .push((Arc::clone(found), caller.query.requested));
                     }
                     Err(error) => {
                         self.model.refused(&caller);

@@ -39,12 +39,12 @@ impl Model {
             found.shown
         );
         demand!(
-            found.shown.union(found.degraded) == query.asked
-                && found.shown.is_subset(query.asked)
+            found.shown.union(found.degraded) == query.requested
+                && found.shown.is_subset(query.requested)
                 && found.shown.contains(Part::Profile),
             "P2",
             "requested {:?}, shown {:?}, degraded {:?}",
-            query.asked,
+            query.requested,
             found.shown,
             found.degraded
         );

@@ -160,7 +160,7 @@ pub(super) fn lookup_rules(
         allow_national_id_in_url: config.server.allow_national_id_in_url,
         digester,
         time_zone,
-        patience: config.server.request_timeout,
+        request_timeout: config.server.request_timeout,
         max_body: usize::try_from(config.server.max_body.as_u64()).unwrap_or(usize::MAX),
         body_timeout: config.server.body_timeout,
     }

@@ -110,7 +110,7 @@ pub struct Authenticator {
     /// The counters of shoppers without a client's key.
     shoppers: Option<Arc<ClientCounters>>,
     /// The longest that a caller waits (`server.request_timeout`).
-    patience: Duration,
+    request_timeout: Duration,
     clock: Clock,
 }
 
@@ -150,7 +150,7 @@ impl Authenticator {
             metrics: ClientMetrics::default(),
             key_metrics: KeyMetrics::default(),
             shoppers: None,
-            patience: server.request_timeout,
+            request_timeout: server.request_timeout,
             clock: clock.clone(),
         };
         let metrics = &without_callers.key_metrics;
@@ -198,7 +198,7 @@ impl Authenticator {
             shoppers: config.jwt.as_ref().map(|_| shoppers(&metrics)),
             metrics,
             key_metrics: self.key_metrics.clone(),
-            patience: server.request_timeout,
+            request_timeout: server.request_timeout,
             clock: self.clock.clone(),
         })
     }
@@ -233,7 +233,7 @@ impl Authenticator {
         let key = headers.get(&API_KEY).map(HeaderValue::as_bytes);
         let mut caller = if headers.contains_key(header::AUTHORIZATION) {
             let client = key.map(|key| self.client_now(key));
-            let shopper = Box::pin(self.shopper(headers, now + self.patience)).await;
+            let shopper = Box::pin(self.shopper(headers, now + self.request_timeout)).await;
             let known = client.as_ref().and_then(|client| client.as_ref().ok());
             let name = known.map(|client| &client.name);
             let shopper = shopper.inspect_err(|refusal| match refusal {

@@ -45,7 +45,7 @@ pub(super) async fn receive(
     let Envelope {
         lookups,
         shape,
-        patience,
+        time_limit,
     } = Envelope::read(&body, &state.rules, &caller)?;
     let Some(slot) = state.deferred.begin_batch(&caller.flow().client) else {
         let detail = "Too many concurrent batches from this client.";
@@ -55,7 +55,7 @@ pub(super) async fn receive(
         state,
         caller,
         shape,
-        deadline: clock.tick() + patience,
+        deadline: clock.tick() + time_limit,
         request_id: context.request_id,
         trace: context.trace.clone(),
     };

@@ -145,7 +145,7 @@ pub(super) fn customer_query(
         max_age: directives.max_age,
         only_if_cached: directives.only_if_cached || caller.is_guard_tripped(now.tick),
         stale_if_error: !directives.no_stale_if_error,
-        deadline: now.tick + lookup.wait.unwrap_or(state.rules.patience),
+        deadline: now.tick + lookup.wait.unwrap_or(state.rules.request_timeout),
         is_hasty: lookup.wait.is_some(),
         purpose: Purpose::Person,
         trace: None,

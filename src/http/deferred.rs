@@ -49,7 +49,7 @@ listed_enum! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(super) enum BatchOutcome {
         /// It was cached.
-        Held => "held",
+        Cached => "held",
         /// It was not cached, and was fetched by the deadline.
         Fetched => "fetched",
         /// There is no such contact, several share the identifier, or Engage refuses the identifier.

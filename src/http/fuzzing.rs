@@ -44,7 +44,7 @@ static RULES: LazyLock<LookupRules> = LazyLock::new(|| LookupRules {
     allow_national_id_in_url: false,
     digester: Digester::with_key(b"a key of fuzz targets"),
     time_zone: TimeZone::UTC,
-    patience: Duration::from_secs(1),
+    request_timeout: Duration::from_secs(1),
     max_body: 16 * 1024,
     body_timeout: Duration::from_secs(1),
 });

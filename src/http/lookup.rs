@@ -52,7 +52,7 @@ pub struct LookupRules {
     /// The time zone of "today", which decides the century of ten-digit national ids.
     pub time_zone: TimeZone,
     /// The longest that a caller waits.
-    pub patience: Duration,
+    pub request_timeout: Duration,
     /// The largest body that is read, in bytes.
     pub max_body: usize,
     /// The longest time that a body may take to arrive.
@@ -67,7 +67,7 @@ pub(super) struct ParsedLookup {
     pub(super) parameter: Option<&'static str>,
     pub(super) prefer: Option<ContactType>,
     pub(super) on_unavailable: OnUnavailable,
-    /// How long the caller waits, where that is less than [`LookupRules::patience`].
+    /// How long the caller waits, where that is less than [`LookupRules::request_timeout`].
     pub(super) wait: Option<Duration>,
     pub(super) fresh: PartSet,
     pub(super) shape: Shape,
@@ -291,7 +291,7 @@ impl LookupRules {
             parameter: raw.identifier.as_ref().map(|(kind, _)| kind.as_str()),
             prefer: raw.prefer.clone(),
             on_unavailable: raw.on_unavailable,
-            wait: wait::shorter(raw.wait, self.patience)?,
+            wait: wait::shorter(raw.wait, self.request_timeout)?,
             fresh: fresh.parts,
             history,
             shape,

@@ -32,7 +32,7 @@ pub(super) async fn receive(
     let now = customers.clock().now();
     let params = Params::from_json(&body)?;
     let (lookup, prefer, requested) = state.rules.read_prefetch(params, &caller, now)?;
-    let deadline = now.tick + state.rules.patience;
+    let deadline = now.tick + state.rules.request_timeout;
     let query = CustomerQuery {
         request_id: Some(context.request_id),
         prefer,

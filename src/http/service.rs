@@ -67,7 +67,7 @@ pub struct HttpService {
     pub(super) requests: Arc<RequestMetrics>,
     pub(super) tracer: Tracer,
     /// Bounds the log events of callers without a valid credential.
-    pub(super) stranger_limit: Limit,
+    pub(super) unauthenticated_limit: Limit,
     /// Bounds the log events of connections.
     pub(super) connection_limit: Limit,
     pub(super) clock: Clock,
@@ -100,7 +100,7 @@ impl HttpService {
             operators: None,
             requests,
             tracer: Tracer::default(),
-            stranger_limit: Limit::new("requests", clock.clone()),
+            unauthenticated_limit: Limit::new("requests", clock.clone()),
             connection_limit: Limit::new("connections", clock.clone()),
             clock,
         }
@@ -124,7 +124,7 @@ impl HttpService {
             cors: Cors::default(),
             requests,
             tracer: Tracer::default(),
-            stranger_limit: Limit::new("requests to operations", clock.clone()),
+            unauthenticated_limit: Limit::new("requests to operations", clock.clone()),
             connection_limit: Limit::new("connections to operations", clock.clone()),
             clock,
         }
@@ -161,7 +161,7 @@ impl HttpService {
 
     /// Logs how many events the limits dropped, at the end of the service.
     pub fn log_dropped_events(&self) {
-        self.stranger_limit.report();
+        self.unauthenticated_limit.report();
         self.connection_limit.report();
     }
 
@@ -282,7 +282,7 @@ impl HttpService {
             contact: log.contact(),
             trace_id: log.trace_id(),
         };
-        let limit = (!log.is_identified()).then_some(&self.stranger_limit);
+        let limit = (!log.is_identified()).then_some(&self.unauthenticated_limit);
         self.log(&answered, limit);
     }
 

@@ -43,9 +43,9 @@ use crate::{
 
 const CHALLENGE: &str = "Svix realm=\"engage-bff webhooks\"";
 /// A body that is too large to be kept is still read, to verify its signature: up to this multiple of `max_body`, or up
-/// to `READ_ON_BYTES` if that is more.
-const READ_ON: usize = 4;
-const READ_ON_BYTES: usize = 4 << 20;
+/// to `MIN_READ_LIMIT` if that is more.
+const MAX_READ_FACTOR: usize = 4;
+const MIN_READ_LIMIT: usize = 4 << 20;
 /// How many ids of accepted messages are remembered: ten minutes at 800 a second.
 const MAX_SEEN: usize = 500_000;
 /// How many ids of messages that were not understood are remembered.
@@ -154,7 +154,10 @@ impl WebhookReceiver {
         clock: &Clock,
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), ApiError> {
-        let most = self.max_body.saturating_mul(READ_ON).max(READ_ON_BYTES);
+        let most = self
+            .max_body
+            .saturating_mul(MAX_READ_FACTOR)
+            .max(MIN_READ_LIMIT);
         let refused = |outcome, answer| {
             self.count(UNREAD, outcome);
             Err(answer)

@@ -254,9 +254,9 @@ impl PendingLookUp {
     /// Ends the look-up with its result. It counts as a look-up of an unknown contact if Engage knows no such contact,
     /// or if the deadline passed first: the call still runs then, and the next request could read its result.
     pub(in crate::http) fn end<T>(mut self, found: &Result<T, customer::Error>) {
-        let is_unsettled =
+        let may_still_be_cached =
             |error: &customer::Error| error.is_not_found() || *error == customer::Error::TooLate;
-        if !found.as_ref().err().is_some_and(is_unsettled) {
+        if !found.as_ref().err().is_some_and(may_still_be_cached) {
             self.unknown = None;
         }
     }

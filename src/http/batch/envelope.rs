@@ -33,7 +33,7 @@ pub(super) struct Envelope {
     /// The form of each answer.
     pub(super) shape: Shape,
     /// How long the batch may take.
-    pub(super) patience: Duration,
+    pub(super) time_limit: Duration,
 }
 
 impl Envelope {
@@ -45,11 +45,11 @@ impl Envelope {
     ) -> Result<Self, ApiError> {
         let mut params = Params::default();
         let mut lookups = None;
-        let mut patience = DEFAULT_DEADLINE;
+        let mut time_limit = DEFAULT_DEADLINE;
         for (name, value) in Params::members(body)? {
             match &*name {
                 "lookups" => lookups = Some(read_lookups(body, value)?),
-                "deadline" => patience = read_deadline(value)?,
+                "deadline" => time_limit = read_deadline(value)?,
                 "parts" | "view" | "channel" => params.add(name.into(), read_value(value)),
                 _ => return Err(ApiError::parameter(&name, "unknown parameter")),
             }
@@ -57,7 +57,7 @@ impl Envelope {
         Ok(Self {
             lookups: lookups.ok_or_else(no_lookups)?,
             shape: rules.read_shape_of_many(params, caller)?,
-            patience,
+            time_limit,
         })
     }
 }
@@ -76,13 +76,13 @@ fn read_lookups(body: &Bytes, value: &RawValue) -> Result<Vec<Bytes>, ApiError> 
 }
 
 fn read_deadline(value: &RawValue) -> Result<Duration, ApiError> {
-    let patience = match read_value(value) {
+    let time_limit = match read_value(value) {
         ParamValue::Text(text) => duration::parse(&text),
         _ => None,
     };
     let is_allowed =
-        |patience: &Duration| (SHORTEST_DEADLINE..=LONGEST_DEADLINE).contains(patience);
-    patience
+        |time_limit: &Duration| (SHORTEST_DEADLINE..=LONGEST_DEADLINE).contains(time_limit);
+    time_limit
         .filter(is_allowed)
         .ok_or_else(|| ApiError::parameter("deadline", "a duration from \"100ms\" to \"10s\""))
 }

@@ -9,11 +9,11 @@ use crate::{
 };
 
 /// The bytes of a line in addition to the customer; a problem takes fewer than these.
-const FRAME: usize = 512;
+const LINE_OVERHEAD: usize = 512;
 
 /// The line of a customer, whose JSON has no line break.
 pub(super) fn customer(index: usize, customer: &[u8]) -> Bytes {
-    let mut line = begin(index, StatusCode::OK, FRAME + customer.len());
+    let mut line = begin(index, StatusCode::OK, LINE_OVERHEAD + customer.len());
     line.extend_from_slice(b"\"customer\":");
     line.extend_from_slice(customer);
     end(line)
@@ -21,7 +21,7 @@ pub(super) fn customer(index: usize, customer: &[u8]) -> Bytes {
 
 /// The line of a look-up without a customer.
 pub(super) fn problem(index: usize, error: &ApiError, request_id: &RequestId) -> Bytes {
-    let mut line = begin(index, error.code().status(), FRAME);
+    let mut line = begin(index, error.code().status(), LINE_OVERHEAD);
     line.extend_from_slice(b"\"problem\":");
     error::write_problem_of_line(error, request_id, &mut line);
     end(line)

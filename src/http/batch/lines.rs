@@ -9,7 +9,7 @@ use futures_util::{
     stream::{FuturesUnordered, StreamExt},
 };
 
-use super::look_up::{Batch, Looked};
+use super::look_up::{Batch, CheckedLookUp};
 use crate::{
     clock::Tick,
     domain::Lookup,
@@ -52,9 +52,9 @@ impl Lines {
     /// The next line; `None` after the last.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         while let Some((index, raw)) = self.unread.pop_front() {
-            match self.batch.look(index, &raw).await {
-                Looked::Line(line) => return Some(line),
-                Looked::Missing(lookup) => self.missing.push_back((index, lookup)),
+            match self.batch.check_cache(index, &raw).await {
+                CheckedLookUp::Line(line) => return Some(line),
+                CheckedLookUp::Missing(lookup) => self.missing.push_back((index, lookup)),
             }
         }
         let deadline = self.batch.deadline;

@@ -36,7 +36,7 @@ pub(super) struct Batch {
 }
 
 /// A look-up after the cache was checked for it.
-pub(super) enum Looked {
+pub(super) enum CheckedLookUp {
     /// Its line is known.
     Line(Bytes),
     /// It is not cached.
@@ -56,25 +56,25 @@ impl Batch {
 
     /// Reads a look-up and answers it from memory, where that is possible. Stale data is not refreshed: a batch makes no
     /// more calls at once than its own bound.
-    pub(super) async fn look(&self, index: usize, raw: &[u8]) -> Looked {
+    pub(super) async fn check_cache(&self, index: usize, raw: &[u8]) -> CheckedLookUp {
         let now = self.now();
         let lookup = match self.read(index, raw, now) {
             Ok(lookup) => lookup,
-            Err(error) => return Looked::Line(self.problem(index, &error)),
+            Err(error) => return CheckedLookUp::Line(self.problem(index, &error)),
         };
         let query = CustomerQuery {
             only_if_cached: true,
             ..self.query(lookup, now)
         };
         match self.state.customers.find(&query).await {
-            Err(customer::Error::NotCached) => Looked::Missing(query.lookup),
+            Err(customer::Error::NotCached) => CheckedLookUp::Missing(query.lookup),
             found => {
                 if found.as_ref().is_err_and(customer::Error::is_not_found) {
                     self.caller.record_unknown(&query.lookup);
                 }
                 let found =
                     found.map_err(|error| of_identifier(problem(error, &query.lookup), &query));
-                Looked::Line(self.line(index, &query, found, true))
+                CheckedLookUp::Line(self.line(index, &query, found, true))
             }
         }
     }
@@ -143,7 +143,7 @@ impl Batch {
         index: usize,
         query: &CustomerQuery,
         found: Result<Found, ApiError>,
-        is_held: bool,
+        is_cached: bool,
     ) -> Bytes {
         let contact = found.as_ref().ok().map(|found| found.record.id);
         let cause = match &found {
@@ -170,8 +170,8 @@ impl Batch {
         match rendered {
             Ok((rendered, _)) => {
                 self.state.deferred.count_look_ups(
-                    if is_held {
-                        BatchOutcome::Held
+                    if is_cached {
+                        BatchOutcome::Cached
                     } else {
                         BatchOutcome::Fetched
                     },

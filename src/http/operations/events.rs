@@ -47,16 +47,16 @@ const NO_BUFFERING: (HeaderName, HeaderValue) = (
     HeaderValue::from_static("no"),
 );
 
-/// The events, and the places for those who watch them.
+/// The events, and the slots of the viewers.
 pub struct Events {
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     latest: Mutex<Option<Reading>>,
 }
 
 impl Default for Events {
     fn default() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(MAX_VIEWERS)),
+            slots: Arc::new(Semaphore::new(MAX_VIEWERS)),
             latest: Mutex::default(),
         }
     }
@@ -91,16 +91,16 @@ pub(in crate::http) async fn watch(
     _operator: Operator,
     State(state): State<OperationsState>,
 ) -> Result<Response, ApiError> {
-    let Ok(place) = Arc::clone(&state.events.places).try_acquire_owned() else {
+    let Ok(slot) = Arc::clone(&state.events.slots).try_acquire_owned() else {
         let detail = "Too many operators are watching the events.";
         return Err(ApiError::with_detail(Code::Overloaded, detail).retry_after(BUSY));
     };
     let viewer = Viewer {
         due: state.customers.clock().tick(),
         state,
-        has: 0,
+        last_number: 0,
         is_over: false,
-        _place: place,
+        _slot: slot,
     };
     let events = stream::unfold(viewer, |mut viewer| async move {
         let event = viewer.next().await?;
@@ -113,15 +113,15 @@ pub(in crate::http) async fn watch(
     Ok(response)
 }
 
-/// One operator who watches.
+/// One operator that watches.
 struct Viewer {
     state: OperationsState,
     /// When the next event is due.
     due: Tick,
-    /// The number of the reading that it has.
-    has: u64,
+    /// The number of the last reading that was sent to it; zero before the first.
+    last_number: u64,
     is_over: bool,
-    _place: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Viewer {
@@ -134,9 +134,12 @@ impl Viewer {
         let now = clock.now();
         // A replica that shuts down sends one more, so that no viewer delays its end.
         self.is_over = !self.state.readiness.is_ready();
-        let event = self.state.events.event(&self.state, self.has, now)?;
-        self.has = event.number;
-        // All viewers' events are due together, whenever they came.
+        let event = self
+            .state
+            .events
+            .event(&self.state, self.last_number, now)?;
+        self.last_number = event.number;
+        // All viewers' events are due together, whenever they began.
         self.due = event.read_at + INTERVAL;
         Some(event.text)
     }
@@ -151,16 +154,16 @@ struct Event {
 }
 
 impl Events {
-    /// The event of the latest reading for a viewer who has the reading `has`; the registry is read if that is an interval
-    /// old. `None` if it can't be.
-    fn event(&self, state: &OperationsState, has: u64, now: Now) -> Option<Event> {
+    /// The event of the latest reading for a viewer that has the reading `last_number`; the registry is read if that is
+    /// an interval old. `None` if it can't be.
+    fn event(&self, state: &OperationsState, last_number: u64, now: Now) -> Option<Event> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current = |reading: &Reading| now.tick.since(reading.read_at.tick) < INTERVAL;
         if !latest.as_ref().is_some_and(is_current) {
             *latest = Some(Reading::after(latest.as_ref(), state, now)?);
         }
         let reading = latest.as_ref()?;
-        let text = if has > 0 && has + 1 == reading.number {
+        let text = if last_number > 0 && last_number + 1 == reading.number {
             reading.difference.clone()
         } else {
             event("samples", state, &reading.samples, reading.read_at)?

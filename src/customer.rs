@@ -370,7 +370,7 @@ impl Inner {
 
     /// Purges a contact that Engage has just reported as unknown. If the purge can't be announced, it stays owed to the
     /// other replicas.
-    async fn contact_is_gone(&self, id: ContactId) {
+    async fn purge_missing_contact(&self, id: ContactId) {
         let _owed = self.invalidate(Invalidation::Contact(id)).await;
     }
 

@@ -169,7 +169,7 @@ fn customer_service(
     let reader = Reader {
         alias_reader: alias_reader.clone(),
         time_zone,
-        keeps_national_id: rules.full.list_national_id(),
+        keeps_national_id: rules.full.includes_national_id(),
         points_in_overview: config.engage.api_version == config::ApiVersion::V2,
     };
     let engage = EngageClient::new(&config.engage, reader, admission, clock.clone())?;

@@ -141,7 +141,7 @@ pub(super) struct Codec {
 struct Newest {
     dictionary: Option<Arc<Dictionary>>,
     /// How many times the dictionary was dropped by a purge.
-    forgotten: u64,
+    times_dropped: u64,
 }
 
 impl Codec {
@@ -195,7 +195,7 @@ impl Codec {
         if !self.is_dictionary_due(now) {
             return Ok(());
         }
-        let forgotten = self.locked().forgotten;
+        let times_dropped = self.locked().times_dropped;
         // Back to back: thousands of small allocations would leave holes in memory.
         let (mut bytes, mut sizes) = (Vec::new(), Vec::new());
         for (id, record) in records {
@@ -217,17 +217,17 @@ impl Codec {
         };
         let mut newest = self.locked();
         // A dictionary made from records that were purged in the meantime is not used.
-        if newest.forgotten == forgotten {
+        if newest.times_dropped == times_dropped {
             newest.dictionary = dictionary;
         }
         Ok(())
     }
 
     /// Drops the dictionary. What was compressed with it can still be read.
-    pub(super) fn forget(&self) {
+    pub(super) fn drop_dictionary(&self) {
         let mut newest = self.locked();
         newest.dictionary = None;
-        newest.forgotten += 1;
+        newest.times_dropped += 1;
     }
 
     /// A poisoned lock is harmless: nothing under it is ever changed in part.

@@ -40,7 +40,7 @@ pub struct AliasView {
     /// The contact type that it was requested with.
     pub contact_type: Option<Box<str>>,
     /// Whether the contact's profile is known to have it.
-    pub is_assured: bool,
+    pub is_confirmed: bool,
     /// Whether it was learned from the contact's profile.
     pub is_learned: bool,
     /// How old it is.
@@ -101,7 +101,7 @@ where
     /// Which contact the alias leads to, and how old that is.
     pub fn explain_alias(&self, key: &LookupKey) -> Option<(ContactId, AliasView)> {
         let entry = self.aliases.peek(&self.alias_hasher.of(key))?;
-        let is_served = self.is_on() && self.stands(&entry.alias());
+        let is_served = self.is_on() && self.is_alias_allowed(&entry.alias());
         is_served.then(|| (entry.id, self.alias_view(&entry, self.clock.tick())))
     }
 
@@ -118,8 +118,9 @@ where
     }
 
     fn aliases_of(&self, id: ContactId, now: Tick) -> Vec<AliasView> {
-        let is_served =
-            |entry: &AliasEntry| entry.id == id && self.is_on() && self.stands(&entry.alias());
+        let is_served = |entry: &AliasEntry| {
+            entry.id == id && self.is_on() && self.is_alias_allowed(&entry.alias())
+        };
         let entries = self.aliases.iter().filter(is_served);
         let mut aliases: Vec<_> = entries.map(|entry| self.alias_view(&entry, now)).collect();
         aliases.sort_by_key(|alias| (alias.kind.as_str(), alias.age.age));
@@ -131,7 +132,7 @@ where
         AliasView {
             kind: entry.kind,
             contact_type: entry.contact_type.as_ref().map(|of| of.folded().into()),
-            is_assured: alias.confirmed,
+            is_confirmed: alias.confirmed,
             is_learned: alias.is_learned,
             age: Age {
                 freshness: alias.freshness(now, &self.policy),

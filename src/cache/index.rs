@@ -43,11 +43,11 @@ where
             return None;
         }
         let alias = self.aliases.get(&self.alias_hasher.of(key))?.alias();
-        self.stands(&alias).then_some(alias)
+        self.is_alias_allowed(&alias).then_some(alias)
     }
 
     /// Whether no fence forbids the alias.
-    pub(super) fn stands(&self, alias: &Alias) -> bool {
+    pub(super) fn is_alias_allowed(&self, alias: &Alias) -> bool {
         let sequence = alias.provenance.sequence;
         // Only a purge fences the audiences.
         let is_purged = self.pending_purges.contains(alias.id)
@@ -207,12 +207,12 @@ where
     /// The contact that the identifier leads to, from the cache. If none is cached, the identifier's negative entry
     /// ends, results that are in flight for it are not stored, and for the overview's lag its entity endpoint alone
     /// resolves it.
-    pub fn alias_or_renewed(&self, key: &LookupKey) -> Option<ContactId> {
+    pub fn contact_or_fence_alias(&self, key: &LookupKey) -> Option<ContactId> {
         let mut led_to = None;
         // Under the alias's lock: an alias that is being stored is seen here, or sees the fence.
         self.aliases.update(self.alias_hasher.of(key), |cached| {
             let cached = cached.map(|cached| cached.alias());
-            led_to = cached.filter(|cached| self.stands(cached));
+            led_to = cached.filter(|cached| self.is_alias_allowed(cached));
             if led_to.is_some() {
                 return Op::Nop;
             }

@@ -121,7 +121,7 @@ where
         let mut decision = AliasDecision::Nothing;
         self.aliases.update(self.alias_hasher.of(key), |entry| {
             let cached = entry.as_ref().map(AliasEntry::alias);
-            let cached = cached.filter(|cached| self.stands(cached));
+            let cached = cached.filter(|cached| self.is_alias_allowed(cached));
             decision = self.decide_alias(&alias, cached.as_ref(), value, is_kept);
             match (decision, entry) {
                 (AliasDecision::Nothing, _) => Op::Nop,

@@ -78,7 +78,7 @@ where
             self.aliases.wait_for_changes();
             for key in self.aliases.keys_where(|entry| purged.contains(&entry.id)) {
                 self.aliases.update(key, |cached| match cached {
-                    Some(cached) if !self.stands(&cached.alias()) => Op::Remove,
+                    Some(cached) if !self.is_alias_allowed(&cached.alias()) => Op::Remove,
                     _ => Op::Nop,
                 });
             }

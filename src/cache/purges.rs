@@ -205,7 +205,7 @@ where
         self.records.invalidate_all();
         // Before the slow steps: a record that is stored in the meantime must not use a dictionary made from purged
         // records.
-        self.codec.forget();
+        self.codec.drop_dictionary();
         // Frees the memory: until then moka keeps entries that it no longer serves.
         self.records.run_pending_tasks();
         self.aliases.clear();

@@ -41,7 +41,7 @@ mod shared;
 mod target;
 
 pub use self::announce::WebhookMessage;
-use self::{announce::Owed, shared::Look};
+use self::{announce::Owed, shared::SharedOutcome};
 pub(super) use self::{
     invalidation::Invalidation,
     payload::{Payload, Unreadable},
@@ -87,7 +87,7 @@ pub(super) struct Tiers {
 }
 
 /// The result of beginning a flight.
-pub(super) enum Begun {
+pub(super) enum BeginOutcome {
     /// This flight makes the call.
     Call(Lease, Permit),
     /// Another replica made the call.
@@ -181,14 +181,16 @@ impl Tiers {
         target: Target<'_>,
         engage: &EngageClient,
         flight: &FlightStart<V>,
-    ) -> Result<Begun, Error> {
+    ) -> Result<BeginOutcome, Error> {
         let mut shared = None;
         if self.shared.is_some() {
-            let look = self.look(target, engage.overview_parts(), flight);
-            match Box::pin(look).await {
-                Look::Found(start, found) => return Ok(Begun::Shared(start, found)),
-                Look::Leased(lease) => shared = Some(lease),
-                Look::Unavailable => {}
+            let outcome = self.read_shared(target, engage.overview_parts(), flight);
+            match Box::pin(outcome).await {
+                SharedOutcome::Found(start, found) => {
+                    return Ok(BeginOutcome::Shared(start, found));
+                }
+                SharedOutcome::Leased(lease) => shared = Some(lease),
+                SharedOutcome::Unavailable => {}
             }
         }
         let request = AdmissionRequest {
@@ -205,7 +207,7 @@ impl Tiers {
         };
         let start = self.memory.begin();
         flight.begin(start.sequence, start.now.tick);
-        Ok(Begun::Call(Lease { start, shared }, permit))
+        Ok(BeginOutcome::Call(Lease { start, shared }, permit))
     }
 
     /// Gives up the lease of a flight whose call failed.

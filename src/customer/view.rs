@@ -66,7 +66,7 @@ impl Attributes {
     }
 
     /// Whether the national id is listed by name.
-    pub fn list_national_id(&self) -> bool {
+    pub fn includes_national_id(&self) -> bool {
         self.names.iter().any(|listed| &**listed == NATIONAL_ID)
     }
 }
@@ -77,9 +77,9 @@ mod tests {
 
     #[test]
     fn national_id_is_listed_only_by_name() {
-        let lists = |name: &str| Attributes::new(&[name.to_owned()]).list_national_id();
-        assert!(lists("socialSecurityNumber"));
-        assert!(!lists("*"));
-        assert!(!lists("firstName"));
+        let includes = |name: &str| Attributes::new(&[name.to_owned()]).includes_national_id();
+        assert!(includes("socialSecurityNumber"));
+        assert!(!includes("*"));
+        assert!(!includes("firstName"));
     }
 }

@@ -113,10 +113,10 @@ fn dictionary_is_forgotten_even_while_it_is_made() {
     let codec = Codec::default();
     let records = compress(&codec, 0..1000);
     renew(&codec, Tick::default(), &records);
-    codec.forget();
+    codec.drop_dictionary();
     assert!(codec.locked().dictionary.is_none());
     let forgotten_meanwhile = records.iter().map(|(id, record)| {
-        codec.forget();
+        codec.drop_dictionary();
         (*id, record)
     });
     codec

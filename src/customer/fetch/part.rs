@@ -5,7 +5,7 @@ use crate::{
     cache::{CallKey, PartData, flight::FlightStart, freshness::FetchSource},
     customer::{
         Inner,
-        tiers::{Begun, Fill, Target},
+        tiers::{BeginOutcome, Fill, Target},
     },
     domain::{ContactId, Lookup, Part},
     engage::{Cause, Error, Permit},
@@ -21,8 +21,8 @@ impl Inner {
     ) -> FetchOutcome {
         let target = Target::Part(id, part);
         let (lease, permit) = match self.tiers.begin(target, &self.engage, flight).await {
-            Ok(Begun::Call(lease, permit)) => (lease, permit),
-            Ok(Begun::Shared(start, found)) => return FetchOutcome::shared(start, found),
+            Ok(BeginOutcome::Call(lease, permit)) => (lease, permit),
+            Ok(BeginOutcome::Shared(start, found)) => return FetchOutcome::shared(start, found),
             Err(error) => return FetchOutcome::not_admitted(error),
         };
         let start = lease.start();
@@ -39,7 +39,7 @@ impl Inner {
                 let holds = start.sequence > fences.negatives_not_before(lookup.key());
                 if error == Error::NotFound && holds {
                     // While the overview lags, its copy could bring the contact back.
-                    self.contact_is_gone(id).await;
+                    self.purge_missing_contact(id).await;
                 }
                 Err(self.store_negative(lease, &lookup, source, error).await)
             }

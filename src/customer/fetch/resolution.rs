@@ -5,7 +5,7 @@ use crate::{
     cache::{CallKey, flight::FlightStart, freshness::FetchSource},
     customer::{
         Inner,
-        tiers::{Begun, Fill, Target},
+        tiers::{BeginOutcome, Fill, Target},
     },
     domain::Lookup,
     engage::Cause,
@@ -20,8 +20,8 @@ impl Inner {
     ) -> FetchOutcome {
         let target = Target::Resolution(requested);
         let (lease, permit) = match self.tiers.begin(target, &self.engage, flight).await {
-            Ok(Begun::Call(lease, permit)) => (lease, permit),
-            Ok(Begun::Shared(start, found)) => return FetchOutcome::shared(start, found),
+            Ok(BeginOutcome::Call(lease, permit)) => (lease, permit),
+            Ok(BeginOutcome::Shared(start, found)) => return FetchOutcome::shared(start, found),
             Err(error) => return FetchOutcome::not_admitted(error),
         };
         let start = lease.start();

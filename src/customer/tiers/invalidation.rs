@@ -40,7 +40,7 @@ impl Invalidation {
     ) -> Option<Invalidation> {
         match self {
             Invalidation::Alias(lookup, parts) => {
-                let id = memory.alias_or_renewed(lookup.key())?;
+                let id = memory.contact_or_fence_alias(lookup.key())?;
                 let found = Invalidation::Parts(id, *parts);
                 found.apply(memory, alias_reader);
                 return Some(found);

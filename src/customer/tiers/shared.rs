@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The pause before a flight checks again whether another replica's call has ended, in milliseconds.
-const LOOK_AGAIN: std::ops::Range<u64> = 25..100;
+const RETRY_PAUSE_MILLIS: std::ops::Range<u64> = 25..100;
 /// The longest wait of a flight for the calls of other replicas; then it takes a lease itself. With the default
 /// configuration each of their leases ends earlier.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -29,8 +29,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The server measures ages in milliseconds: data that is newer by at most this may be the same as the cached data.
 const PRECISION: Duration = Duration::from_millis(2);
 
-/// The result of looking in the shared tier.
-pub(super) enum Look {
+/// The result of reading the shared tier.
+pub(super) enum SharedOutcome {
     /// The data that the flight needs.
     Found(FetchStart, Result<Box<Shared>, Error>),
     /// The tier has no such data: this replica makes the call.
@@ -53,12 +53,12 @@ impl<'a> Target<'a> {
 
 impl Tiers {
     /// Reads the tier until it has what the flight needs, or until the flight may make the call.
-    pub(super) async fn look<V>(
+    pub(super) async fn read_shared<V>(
         &self,
         target: Target<'_>,
         overview_parts: PartSet,
         flight: &FlightStart<V>,
-    ) -> Look {
+    ) -> SharedOutcome {
         let mut demand = flight.demand();
         let give_up = self.clock.tick() + LONGEST_WAIT;
         // Whether the flight must get a lease, because memory refused something that it needs, or because it has waited
@@ -78,18 +78,18 @@ impl Tiers {
             };
             let need = self.need(target, overview_parts, requested, start.now.tick);
             let found = match tier.fetch(start, need).await {
-                Err(_) => return Look::Unavailable,
+                Err(_) => return SharedOutcome::Unavailable,
                 Ok(SharedFetch::Leased(lease)) if self.memory.is_on() => {
-                    return Look::Leased(lease);
+                    return SharedOutcome::Leased(lease);
                 }
                 Ok(SharedFetch::Leased(lease)) => {
                     tier.release(lease).await;
-                    return Look::Unavailable;
+                    return SharedOutcome::Unavailable;
                 }
                 // The reply is not the lease that was requested.
-                Ok(_) if wants_lease => return Look::Unavailable,
+                Ok(_) if wants_lease => return SharedOutcome::Unavailable,
                 Ok(SharedFetch::Busy) => {
-                    let wait = Duration::from_millis(fastrand::u64(LOOK_AGAIN));
+                    let wait = Duration::from_millis(fastrand::u64(RETRY_PAUSE_MILLIS));
                     tokio::select! {
                         biased;
                         _ = demand.changed() => {}
@@ -114,11 +114,11 @@ impl Tiers {
                     .map(Err),
             };
             if let Some(taken) = taken {
-                return Look::Found(start, taken);
+                return SharedOutcome::Found(start, taken);
             }
             wants_lease = true;
         }
-        Look::Unavailable
+        SharedOutcome::Unavailable
     }
 
     /// Limits the age so that data that memory would refuse is not requested: the flight waits for another replica's

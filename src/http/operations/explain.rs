@@ -254,7 +254,7 @@ impl From<AliasView> for AliasJson {
         Self {
             kind: alias.kind.as_str(),
             contact_type: alias.contact_type,
-            assured: alias.is_assured,
+            assured: alias.is_confirmed,
             learned: alias.is_learned,
             provenance: ProvenanceJson::from(alias.age),
         }

@@ -139,7 +139,7 @@ async fn attempt_ends_a_second_after_its_timeout_at_the_latest() {
     app.advance(SECOND / 4);
     app.engage.wait_for_calls(Endpoint::All, 7).await;
     // The third waits for the result of that trial.
-    app.advance(SECOND * 3 / 4 - Duration::from_millis(1));
+    app.advance(Duration::from_millis(749));
     let_requests_arrive().await;
     assert_eq!(finished(), 1);
     app.advance(Duration::from_millis(1));

@@ -58,7 +58,7 @@ fn collector_that_takes_a_message_passes_every_check() {
         .assert_only(&[])
         .assert("collector-connection", "ok", "connected to")
         .assert("collector-tls", "ok", "on this machine only")
-        .assert("collector-export", "ok", "was taken");
+        .assert("collector-export", "ok", "was accepted");
     let head = heads.recv().expect("a message");
     assert!(head.starts_with("post /v1/traces http/1.1\r\n"), "{head}");
     assert!(head.contains("authorization: bearer a-token\r\n"), "{head}");

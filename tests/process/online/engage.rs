@@ -71,7 +71,7 @@ fn refused_key_fails_with_its_reason_and_stops_the_calls() {
     let checks = Online::new(engage).check();
     checks.assert("engage-key", "failed", "request forbidden");
     let remedy = checks.of("engage-key")["remedy"].as_str().expect("text");
-    assert!(remedy.contains("list of addresses"), "{remedy}");
+    assert!(remedy.contains("list of allowed addresses"), "{remedy}");
 }
 
 #[test]

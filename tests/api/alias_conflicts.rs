@@ -12,7 +12,8 @@ use serde_json::json;
 use crate::{
     harness::{TestApp, id, logs},
     learned_aliases::{
-        KINDS, assert_asked, by, hold, holding, identifiers, invalidate_profile, with_unique,
+        KINDS, assert_calls_engage, by, cache_by_id, identifiers, invalidate_profile, with_cached,
+        with_unique,
     },
     operators::operate,
 };
@@ -41,13 +42,13 @@ async fn conflicts(app: &TestApp, kind: &str) -> u64 {
 #[tokio::test]
 async fn moved_email_leaves_the_old_contact_once_the_new_one_is_cached() {
     for (index, lag) in [Duration::ZERO, LAG].into_iter().enumerate() {
-        let app = holding(ALVA).await;
+        let app = with_cached(ALVA).await;
         app.engage.set_overview_lag(lag);
         app.engage.move_email(ALVA.id, DORA.id);
         // The cache has not learned of the move yet.
         by(&app, "email", ALVA.email).await.assert_ok().assert_hit();
         invalidate_profile(&app, DORA).await;
-        hold(&app, DORA).await;
+        cache_by_id(&app, DORA).await;
         for _ in 0..12 {
             let answer = by(&app, "email", ALVA.email).await;
             assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
@@ -59,12 +60,12 @@ async fn moved_email_leaves_the_old_contact_once_the_new_one_is_cached() {
 }
 
 #[tokio::test]
-async fn moved_email_of_a_contact_that_is_no_longer_cached_is_learned() {
+async fn moved_email_of_an_invalidated_profile_is_learned() {
     let app = with_unique(&KINDS).await;
-    hold(&app, ALVA).await;
+    cache_by_id(&app, ALVA).await;
     app.engage.move_email(ALVA.id, DORA.id);
     invalidate_profile(&app, ALVA).await;
-    hold(&app, DORA).await;
+    cache_by_id(&app, DORA).await;
     let answer = by(&app, "email", ALVA.email).await;
     assert_eq!(answer.assert_ok().at("/contactId"), DORA.id);
     assert_eq!(app.engage.total_calls(), 0);
@@ -73,13 +74,13 @@ async fn moved_email_of_a_contact_that_is_no_longer_cached_is_learned() {
 
 #[tokio::test]
 async fn email_of_two_cached_contacts_raises_an_alarm_and_calls_engage() {
-    let app = holding(DORA).await;
+    let app = with_cached(DORA).await;
     assert_eq!(conflicts(&app, "email").await, 0);
     let shared = by(&app, "email", DORA.email).await;
     assert_eq!(shared.assert_ok().at("/contactId"), DORA.id);
     for _ in 0..3 {
-        hold(&app, DINA).await;
-        hold(&app, DORA).await;
+        cache_by_id(&app, DINA).await;
+        cache_by_id(&app, DORA).await;
     }
     assert_eq!((alarms(), conflicts(&app, "email").await), (1, 1));
     for _ in 0..8 {
@@ -89,8 +90,8 @@ async fn email_of_two_cached_contacts_raises_an_alarm_and_calls_engage() {
             .assert_problem(409, "MultipleMatches");
         assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
         app.advance(Duration::from_secs(65));
-        hold(&app, DORA).await;
-        hold(&app, DINA).await;
+        cache_by_id(&app, DORA).await;
+        cache_by_id(&app, DINA).await;
     }
     assert_eq!((alarms(), conflicts(&app, "email").await), (1, 1));
     // Their other identifiers are not affected.
@@ -107,13 +108,13 @@ async fn email_of_two_cached_contacts_raises_an_alarm_and_calls_engage() {
 
 #[tokio::test]
 async fn email_is_learned_again_after_the_overview_lag_has_passed() {
-    let app = holding(DORA).await;
-    hold(&app, DINA).await;
+    let app = with_cached(DORA).await;
+    cache_by_id(&app, DINA).await;
     assert_eq!(alarms(), 1);
     app.engage.contact(DINA.id).email("dina@example.com");
     app.advance(LAG);
-    hold(&app, DINA).await;
-    hold(&app, DORA).await;
+    cache_by_id(&app, DINA).await;
+    cache_by_id(&app, DORA).await;
     let shared = by(&app, "email", DORA.email).await;
     assert_eq!(shared.assert_ok().at("/contactId"), DORA.id);
     let dina = by(&app, "email", "dina@example.com").await;
@@ -122,8 +123,8 @@ async fn email_is_learned_again_after_the_overview_lag_has_passed() {
     // Where both still have it, there is another conflict.
     app.engage.contact(DINA.id).email(DORA.email);
     app.advance(Duration::from_secs(95));
-    hold(&app, DORA).await;
-    hold(&app, DINA).await;
+    cache_by_id(&app, DORA).await;
+    cache_by_id(&app, DINA).await;
     assert_eq!(alarms(), 2);
 }
 
@@ -139,8 +140,8 @@ async fn protected_contact_with_the_same_email_is_a_conflict() {
         app.engage
             .contact(protected.id)
             .attribute("secrecyMarked", json!(true));
-        hold(&app, other).await;
-        hold(&app, protected).await;
+        cache_by_id(&app, other).await;
+        cache_by_id(&app, protected).await;
         assert_eq!(alarms(), if first_is_protected { 1 } else { 2 });
         by(&app, "email", DORA.email)
             .await
@@ -155,7 +156,7 @@ async fn ambiguous_answer_of_engage_keeps_an_identifier_from_being_learned() {
         .await
         .assert_problem(409, "MultipleMatches");
     assert_eq!((alarms(), conflicts(&app, "email").await), (1, 1));
-    hold(&app, DORA).await;
+    cache_by_id(&app, DORA).await;
     by(&app, "email", DORA.email)
         .await
         .assert_problem(409, "MultipleMatches");
@@ -168,11 +169,11 @@ async fn ambiguous_answer_of_engage_keeps_an_identifier_from_being_learned() {
 
 #[tokio::test]
 async fn purge_by_email_ends_a_learned_alias() {
-    let app = holding(ALVA).await;
+    let app = with_cached(ALVA).await;
     let body = json!({"email": ALVA.email}).to_string();
     let purged = operate(&app, Method::POST, "/cache/purge", &body).await;
     assert_eq!(purged.status, 204);
-    assert_asked(&app, "mobilePhone", ALVA.phone)
+    assert_calls_engage(&app, "mobilePhone", ALVA.phone)
         .await
         .assert_ok();
     app.engage.reset_log();
@@ -182,11 +183,13 @@ async fn purge_by_email_ends_a_learned_alias() {
         .assert_hit();
     assert_eq!(app.engage.total_calls(), 0);
     // Until the overview's lag has passed, nothing is learned for a purged identifier.
-    assert_asked(&app, "email", ALVA.email).await.assert_ok();
+    assert_calls_engage(&app, "email", ALVA.email)
+        .await
+        .assert_ok();
 }
 
 #[tokio::test]
-async fn purge_by_email_ends_what_a_call_in_flight_would_teach() {
+async fn purge_by_email_discards_aliases_of_a_call_in_flight() {
     let app = with_unique(&KINDS).await;
     let held = app.engage.hold(Endpoint::Overview);
     let by_id = app.spawn_get(&format!("contactId={}&parts=none", ALVA.id));
@@ -210,7 +213,7 @@ async fn purge_by_email_ends_what_a_call_in_flight_would_teach() {
 
 #[tokio::test]
 async fn deleted_contact_is_not_found_by_its_learned_aliases() {
-    let app = holding(ALVA).await;
+    let app = with_cached(ALVA).await;
     app.engage.contact(ALVA.id).delete();
     let purged = app.customers.purge(id(ALVA.id)).await;
     purged.expect("there is no shared tier");
@@ -227,7 +230,7 @@ async fn deleted_contact_is_not_found_by_its_learned_aliases() {
 
 #[tokio::test]
 async fn updated_contact_is_found_by_the_aliases_that_it_still_has() {
-    let app = holding(ALVA).await;
+    let app = with_cached(ALVA).await;
     app.engage.contact(ALVA.id).email("alva.new@example.com");
     invalidate_profile(&app, ALVA).await;
     app.engage.reset_log();
@@ -249,9 +252,9 @@ async fn updated_contact_is_found_by_the_aliases_that_it_still_has() {
 
 #[tokio::test]
 async fn overview_that_contradicts_an_entity_profile_is_resolved() {
-    let app = holding(ALVA).await;
+    let app = with_cached(ALVA).await;
     invalidate_profile(&app, ALVA).await;
-    hold(&app, ALVA).await;
+    cache_by_id(&app, ALVA).await;
     app.engage.move_email(ALVA.id, DORA.id);
     app.advance(Duration::from_secs(91));
     let answer = by(&app, "email", ALVA.email).await;

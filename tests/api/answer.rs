@@ -150,7 +150,7 @@ async fn level_has_engages_values_and_the_exact_threshold() {
 }
 
 #[tokio::test]
-async fn protected_identity_is_named_in_both_views_and_fails_closed() {
+async fn protected_identity_is_flagged_in_both_views_and_fails_closed() {
     for (flag, expected) in [
         (json!(true), true),
         (json!("yes"), true),

@@ -137,7 +137,7 @@ async fn largest_settings_serve_from_engage_and_from_the_cache() {
 }
 
 #[tokio::test]
-async fn smallest_settings_serve_requests() {
+async fn smallest_cache_and_concurrency_settings_serve_requests() {
     let app = TestApp::with(|config| {
         set_durations(config, Duration::from_secs(1), Duration::from_secs(3600));
         config.cache.stale_while_revalidate = Duration::ZERO;

@@ -278,7 +278,7 @@ async fn negative_entry_of_a_reported_contact_id_ends() {
 }
 
 #[tokio::test]
-async fn answer_in_flight_brings_no_ended_404_back() {
+async fn answer_in_flight_does_not_restore_a_dropped_404() {
     for by_id in [false, true] {
         let app = TestApp::spawn().await;
         let (query, body) = if by_id {

@@ -20,7 +20,7 @@ fn points() -> String {
 }
 
 #[tokio::test]
-async fn two_hundred_cold_requests_for_one_email_cost_one_call_each() {
+async fn two_hundred_cold_requests_share_one_call_per_endpoint() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
     let pending: Vec<_> = (0..200).map(|_| app.spawn_get(&by_email())).collect();
@@ -246,7 +246,7 @@ async fn call_older_than_the_request_timeout_does_not_block_the_next() {
 }
 
 #[tokio::test]
-async fn at_most_two_calls_run_past_the_request_timeout() {
+async fn third_call_past_the_request_timeout_blocks_the_next() {
     let app = TestApp::spawn().await;
     let wait = Duration::from_millis(2500);
     let fresh = format!("{}&fresh=points", points());

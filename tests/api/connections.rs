@@ -68,7 +68,7 @@ async fn last_response_arrives_while_the_client_is_still_sending() {
 }
 
 #[tokio::test]
-async fn dribbled_head_gains_no_time() {
+async fn slowly_sent_head_does_not_extend_the_header_timeout() {
     let app = TestApp::with(with_short_head).await;
     let mut stream = connect(&app).await;
     stream

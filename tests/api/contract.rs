@@ -183,7 +183,7 @@ async fn every_documented_member_for_operators_is_answered_with_a_value() {
 }
 
 #[tokio::test]
-async fn guest_and_batch_lines_are_as_documented() {
+async fn guest_responses_are_as_documented() {
     let app = TestApp::spawn().await;
     app.engage
         .fault(Endpoint::All, Fault::Status(500, json!("busy")));

@@ -39,7 +39,7 @@ async fn refused_default_contact_type_is_a_502_and_one_alarm_an_hour() {
 }
 
 #[tokio::test]
-async fn callers_own_contact_type_is_still_its_own_mistake() {
+async fn unknown_contact_type_sent_by_a_caller_is_a_400() {
     let app = spawn().await;
     let by_email = format!("email={}", ALVA.email);
     app.get_as(SHOP, &format!("{by_email}&contactType=Member"))

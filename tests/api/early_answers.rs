@@ -222,14 +222,14 @@ async fn response_to_an_oversize_body_arrives_complete_and_announces_the_close()
 async fn refused_expect_100_gets_the_refusal_and_no_100() {
     let app = app(|_| {}).await;
     for early in early() {
-        for sends_it_all_the_same in [false, true] {
+        for sends_the_body_anyway in [false, true] {
             let mut stream = early.connect(&app).await;
             let head = format!(
                 "{}Content-Length: 5\r\nExpect: 100-continue\r\n\r\n",
                 early.start
             );
             stream.write_all(head.as_bytes()).await.expect("sent");
-            if sends_it_all_the_same {
+            if sends_the_body_anyway {
                 stream.write_all(b"hello").await.expect("sent");
             }
             let text = whole(&mut stream).await;

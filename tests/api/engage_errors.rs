@@ -150,8 +150,8 @@ async fn engage_faults_are_502_until_the_back_off_ends() {
             assert_eq!(app.engage.total_calls(), calls, "{what}");
         }
         app.advance(Duration::from_secs(60));
-        let healed = app.get(&alva()).await;
-        assert_eq!(healed.status, 200, "{what}: {}", healed.text());
+        let recovered = app.get(&alva()).await;
+        assert_eq!(recovered.status, 200, "{what}: {}", recovered.text());
         app.customers
             .purge_everything()
             .await

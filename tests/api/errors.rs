@@ -105,7 +105,7 @@ async fn contact_type_is_required_without_a_default() {
 }
 
 #[tokio::test]
-async fn oversized_and_non_json_bodies_are_refused_unread() {
+async fn oversized_and_non_json_bodies_are_refused_without_a_call() {
     let app = TestApp::spawn().await;
     let body = json!({"email": ALVA.email}).to_string();
     let large = format!("{body}{}", " ".repeat(16 * 1024));

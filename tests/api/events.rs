@@ -110,7 +110,7 @@ async fn all_viewers_get_the_same_reading_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn viewers_are_bounded_and_one_that_leaves_makes_room() {
+async fn viewers_are_bounded_and_a_disconnected_one_frees_its_place() {
     let app = TestApp::spawn().await;
     let mut viewers = Vec::new();
     for _ in 0..MAX_VIEWERS {

@@ -160,7 +160,7 @@ async fn generated_requests_get_the_same_response_by_both_paths() {
 }
 
 #[tokio::test]
-async fn every_parameter_takes_the_fast_path_once_cached() {
+async fn parameters_other_than_fresh_prefer_and_full_take_the_fast_path() {
     let app = TestApp::spawn().await;
     let by_kind = IdentifierKind::ALL.map(|kind| {
         let query = format!("{}={}", kind.as_str(), percent_encoded(value_of(kind)));
@@ -222,7 +222,7 @@ async fn hits_of_both_paths_are_the_same_while_they_age() {
 }
 
 #[tokio::test]
-async fn switched_off_it_is_never_taken_and_responses_are_the_same() {
+async fn disabled_fast_path_is_never_taken_and_responses_are_the_same() {
     let on = TestApp::spawn().await;
     let off = TestApp::with(|config| config.server.fast_path = false).await;
     let etag = etag(&on).await;

@@ -40,7 +40,7 @@ async fn request(app: &TestApp, row: &Row, endpoint: Endpoint, query: &str) -> A
 }
 
 /// Ends the fault, and advances past its recovery time.
-fn heal(app: &TestApp, row: &Row) {
+fn end_fault(app: &TestApp, row: &Row) {
     app.engage.clear_faults();
     app.advance(row.recovers_within);
 }
@@ -82,14 +82,14 @@ async fn fault_on_a_miss_returns_its_error_and_caches_nothing() {
         assert_eq!((counts.records, counts.aliases), (0, 0), "{what}");
         assert_eq!(counts.negatives, u64::from(row.is_negative), "{what}");
 
-        heal(&app, &row);
+        end_fault(&app, &row);
         // A hanging call times out in the background.
-        let healed = app
+        let recovered = app
             .get_until(&by_email(), |answer| answer.status == 200)
             .await;
-        assert_eq!(healed.at("/profile/email"), ALVA.email, "{what}");
-        assert_eq!(healed.at("/degraded"), json!([]), "{what}");
-        let status = healed.header("cache-status");
+        assert_eq!(recovered.at("/profile/email"), ALVA.email, "{what}");
+        assert_eq!(recovered.at("/degraded"), json!([]), "{what}");
+        let status = recovered.header("cache-status");
         assert!(status.starts_with("engage-bff; "), "{what}: {status}");
         assert_eq!(app.overview_calls(), 2, "{what}");
         assert_eq!(calls_in_flight(&app).await, 0, "{what}");
@@ -153,13 +153,13 @@ async fn fault_on_an_expired_record_serves_it_stale_and_degraded() {
                 "{what}"
             );
         }
-        heal(&app, &row);
+        end_fault(&app, &row);
         app.advance(30 * SECOND);
-        let healed = app
+        let recovered = app
             .get_until(&by_email(), |answer| answer.status == 200)
             .await;
-        assert_eq!(healed.at("/degraded"), json!([]), "{what}");
-        let age: u64 = healed.header("age").parse().expect("seconds");
+        assert_eq!(recovered.at("/degraded"), json!([]), "{what}");
+        let age: u64 = recovered.header("age").parse().expect("seconds");
         assert!(age < 60, "{what}: {age}");
     }
 }
@@ -193,11 +193,11 @@ async fn failed_part_is_null_and_degraded_and_other_parts_are_complete() {
         assert_eq!(calls, POINTS_CALLS + row.cost(), "{what}");
         assert_eq!(app.overview_calls(), 1, "{what}");
 
-        heal(&app, &row);
-        let healed = app
+        end_fault(&app, &row);
+        let recovered = app
             .get_until(&fresh, |answer| answer.at("/degraded") == json!([]))
             .await;
-        assert_eq!(healed.at("/points/balance"), json!(317.5), "{what}");
+        assert_eq!(recovered.at("/points/balance"), json!(317.5), "{what}");
     }
 }
 

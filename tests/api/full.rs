@@ -162,7 +162,7 @@ async fn silent_connections_do_not_delay_probes() {
 }
 
 #[tokio::test]
-async fn partial_heads_delay_probes_for_a_second_at_most() {
+async fn partial_heads_delay_probes_less_than_the_header_timeout() {
     let app = with_limit(1).await;
     let hold = app.engage.hold(Endpoint::Overview);
     let _busy = busy(&app, &hold).await;

@@ -31,11 +31,11 @@ fn failing() -> Fault {
 #[track_caller]
 fn assert_guest(answer: &Answer) {
     answer.assert_ok().assert_cache_status(GUEST);
-    assert_about_no_one(answer);
+    assert_has_no_customer(answer);
 }
 
 #[track_caller]
-fn assert_about_no_one(answer: &Answer) {
+fn assert_has_no_customer(answer: &Answer) {
     assert_eq!(
         answer.assert_ok().header("content-type"),
         "application/json"
@@ -406,7 +406,7 @@ async fn shopper_is_answered_as_a_guest_only_about_itself() {
         (by_email.clone(), format!("/customer?{}", alva())),
     ] {
         let answer = get(&own, &target).await;
-        assert_about_no_one(&answer);
+        assert_has_no_customer(&answer);
         assert_eq!(answer.header("cache-status"), "");
     }
     let others = format!("/customer?email={}&onUnavailable=guest", BO.email);
@@ -443,7 +443,7 @@ async fn guests_are_counted_logged_and_audited() {
 }
 
 #[tokio::test]
-async fn customer_is_answered_again_when_engage_is() {
+async fn customer_is_returned_again_once_engage_recovers() {
     let app = TestApp::spawn().await;
     app.engage.fault_times(Endpoint::All, failing(), 1);
     assert_guest(&app.get(&alva()).await);

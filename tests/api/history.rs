@@ -273,7 +273,7 @@ async fn stale_history_is_served_while_one_call_refreshes_it() {
 }
 
 #[tokio::test]
-async fn hundred_requests_share_one_call() {
+async fn hundred_requests_cost_no_more_calls_than_one() {
     let app = app().await;
     for (part, endpoint) in EACH {
         app.engage.reset_log();
@@ -315,7 +315,7 @@ async fn parts_of_the_history_are_fetched_concurrently() {
 }
 
 #[tokio::test]
-async fn cached_points_spare_the_call_for_the_accounts() {
+async fn points_and_transactions_share_the_call_for_the_accounts() {
     let app = app().await;
     app.fetch_points_separately(ALVA.id).await;
     let answer = app.get(&alva(&format!("points,{TRANSACTIONS}"))).await;

@@ -222,7 +222,7 @@ async fn ten_digits_starting_with_07_in_any_are_a_phone_number() {
 }
 
 #[tokio::test]
-async fn wrong_check_digit_is_refused_unless_check_digits_are_off() {
+async fn wrong_check_digit_is_left_to_engage_if_not_checked() {
     let wrong = json!({"socialSecurityNumber": "198507099806"});
     let app = TestApp::spawn().await;
     app.lookup(wrong.clone())
@@ -264,7 +264,7 @@ async fn finnish_identity_code_keeps_its_century_sign() {
 }
 
 #[tokio::test]
-async fn finnish_code_is_not_read_as_a_swedish_coordination_number() {
+async fn finnish_code_is_read_as_swedish_only_if_configured() {
     let (finnish, swedish) = ("010672-9346", "200106729346");
     for (country, sent) in [
         (None, finnish),

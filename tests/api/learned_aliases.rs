@@ -37,14 +37,14 @@ pub(crate) async fn with_unique(kinds: &[IdentifierKind]) -> TestApp {
 }
 
 /// A service in which all kinds are unique, with this contact cached by its id.
-pub(crate) async fn holding(contact: FixtureContact) -> TestApp {
+pub(crate) async fn with_cached(contact: FixtureContact) -> TestApp {
     let app = with_unique(&KINDS).await;
-    hold(&app, contact).await;
+    cache_by_id(&app, contact).await;
     app
 }
 
 /// Caches the contact by its id alone, and resets the log of calls.
-pub(crate) async fn hold(app: &TestApp, contact: FixtureContact) {
+pub(crate) async fn cache_by_id(app: &TestApp, contact: FixtureContact) {
     let by_id = json!({"contactId": contact.id, "parts": []});
     app.lookup(by_id).await.assert_ok();
     app.engage.reset_log();
@@ -65,7 +65,7 @@ pub(crate) fn identifiers(of: FixtureContact) -> [(&'static str, &'static str); 
 }
 
 /// Asserts that the look-up calls Engage. Returns the response.
-pub(crate) async fn assert_asked(app: &TestApp, kind: &str, value: &str) -> Answer {
+pub(crate) async fn assert_calls_engage(app: &TestApp, kind: &str, value: &str) -> Answer {
     app.engage.reset_log();
     let answer = by(app, kind, value).await;
     assert!(app.engage.total_calls() > 0, "{kind}");
@@ -81,7 +81,7 @@ pub(crate) async fn invalidate_profile(app: &TestApp, contact: FixtureContact) {
 
 #[tokio::test]
 async fn other_identifiers_of_a_cached_contact_cost_no_call() {
-    let app = holding(ALVA).await;
+    let app = with_cached(ALVA).await;
     for (kind, value) in identifiers(ALVA) {
         let answer = by(&app, kind, value).await;
         assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id, "{kind}");
@@ -108,13 +108,13 @@ async fn other_identifiers_of_a_cached_contact_cost_no_call() {
 #[tokio::test]
 async fn identifiers_of_kinds_that_are_not_listed_cost_a_call() {
     let app = with_unique(&[]).await;
-    hold(&app, ALVA).await;
+    cache_by_id(&app, ALVA).await;
     for (kind, value) in identifiers(ALVA) {
-        assert_asked(&app, kind, value).await.assert_ok();
+        assert_calls_engage(&app, kind, value).await.assert_ok();
     }
     for unique in KINDS {
         let app = with_unique(&[unique]).await;
-        hold(&app, ALVA).await;
+        cache_by_id(&app, ALVA).await;
         for (kind, value) in identifiers(ALVA) {
             app.engage.reset_log();
             by(&app, kind, value).await.assert_ok();
@@ -122,7 +122,9 @@ async fn identifiers_of_kinds_that_are_not_listed_cost_a_call() {
             assert_eq!(app.engage.total_calls(), calls, "{kind}");
         }
         // Only Engage knows of which kind such a value is.
-        assert_asked(&app, "any", ALVA.email).await.assert_ok();
+        assert_calls_engage(&app, "any", ALVA.email)
+            .await
+            .assert_ok();
     }
 }
 
@@ -134,19 +136,19 @@ async fn custom_key_is_learned_in_its_own_spelling_from_its_attribute() {
     })
     .await;
     app.engage.custom_key(CustomKey::ExternalId);
-    hold(&app, ALVA).await;
+    cache_by_id(&app, ALVA).await;
     by(&app, "customKey", ALVA.external_id)
         .await
         .assert_ok()
         .assert_hit();
     assert_eq!(app.engage.total_calls(), 0);
-    assert_asked(&app, "customKey", "shop-55501").await;
-    assert_asked(&app, "customKey", ALVA.member_number).await;
+    assert_calls_engage(&app, "customKey", "shop-55501").await;
+    assert_calls_engage(&app, "customKey", ALVA.member_number).await;
 }
 
 #[tokio::test]
 async fn learned_alias_does_not_answer_for_another_contact_type() {
-    let app = holding(ALVA).await;
+    let app = with_cached(ALVA).await;
     for (kind, value) in identifiers(ALVA) {
         let body = json!({kind: value, "contactType": "Contact", "parts": []});
         app.engage.reset_log();
@@ -160,7 +162,7 @@ async fn learned_alias_does_not_answer_for_another_contact_type() {
         .drop_negatives()
         .await
         .expect("there is no shared tier");
-    hold(&app, BO).await;
+    cache_by_id(&app, BO).await;
     let body = json!({"email": ALVA.email, "contactType": "Contact", "parts": []});
     assert_eq!(app.lookup(body).await.assert_ok().at("/contactId"), BO.id);
     let alva = by(&app, "email", ALVA.email).await;
@@ -174,25 +176,27 @@ async fn nothing_is_learned_from_a_protected_contact() {
     for mark in [json!(true), json!("maybe"), json!({})] {
         let app = with_unique(&KINDS).await;
         app.engage.contact(ALVA.id).attribute("secrecyMarked", mark);
-        hold(&app, ALVA).await;
+        cache_by_id(&app, ALVA).await;
         for (kind, value) in identifiers(ALVA) {
-            assert_asked(&app, kind, value).await.assert_ok();
+            assert_calls_engage(&app, kind, value).await.assert_ok();
         }
     }
-    let app = holding(CIM).await;
-    assert_asked(&app, "email", CIM.email).await.assert_ok();
+    let app = with_cached(CIM).await;
+    assert_calls_engage(&app, "email", CIM.email)
+        .await
+        .assert_ok();
 }
 
 #[tokio::test]
-async fn contact_that_becomes_protected_is_forgotten_by_its_aliases() {
-    let app = holding(ALVA).await;
+async fn contact_that_becomes_protected_loses_its_learned_aliases() {
+    let app = with_cached(ALVA).await;
     app.engage
         .contact(ALVA.id)
         .attribute("secrecyMarked", json!(true));
     invalidate_profile(&app, ALVA).await;
-    hold(&app, ALVA).await;
+    cache_by_id(&app, ALVA).await;
     for (kind, value) in identifiers(ALVA) {
-        assert_asked(&app, kind, value).await.assert_ok();
+        assert_calls_engage(&app, kind, value).await.assert_ok();
     }
 }
 
@@ -241,8 +245,8 @@ async fn nothing_is_learned_from_hidden_unreadable_or_ambiguous_fields() {
     ] {
         let app = with_unique(&KINDS).await;
         app.engage.contact(ALVA.id).attribute(attribute, shown);
-        hold(&app, ALVA).await;
-        assert_asked(&app, kind, asked).await;
+        cache_by_id(&app, ALVA).await;
+        assert_calls_engage(&app, kind, asked).await;
         // The other identifiers are still learned.
         app.engage.reset_log();
         for (other, value) in identifiers(ALVA) {
@@ -262,21 +266,23 @@ async fn nothing_is_learned_without_a_readable_contact_type() {
     app.lookup(json!({"contactId": typeless, "parts": []}))
         .await
         .assert_ok();
-    assert_asked(&app, "email", "typeless@example.com").await;
+    assert_calls_engage(&app, "email", "typeless@example.com").await;
 }
 
 #[tokio::test]
 async fn refreshed_profile_renews_its_learned_aliases() {
-    let app = holding(ALVA).await;
+    let app = with_cached(ALVA).await;
     for _ in 0..5 {
         app.advance(Duration::from_secs(95));
-        hold(&app, ALVA).await;
+        cache_by_id(&app, ALVA).await;
         by(&app, "email", ALVA.email).await.assert_ok().assert_hit();
         assert_eq!(app.engage.total_calls(), 0);
     }
     // A learned alias is not used beyond the stale windows of its profile.
     app.advance(Duration::from_secs(95));
-    assert_asked(&app, "email", ALVA.email).await.assert_ok();
+    assert_calls_engage(&app, "email", ALVA.email)
+        .await
+        .assert_ok();
     // A hit on a stale profile starts a refresh, as usual.
     app.advance(Duration::from_secs(65));
     app.engage.reset_log();
@@ -287,7 +293,7 @@ async fn refreshed_profile_renews_its_learned_aliases() {
 
 #[tokio::test]
 async fn fresh_profile_by_a_learned_alias_is_resolved() {
-    let app = holding(ALVA).await;
+    let app = with_cached(ALVA).await;
     let fresh = json!({"email": ALVA.email, "parts": [], "fresh": ["profile"]});
     app.lookup(fresh.clone()).await.assert_ok();
     assert_eq!(app.engage.calls(Endpoint::ContactIdLookup), 1);
@@ -300,7 +306,7 @@ async fn fresh_profile_by_a_learned_alias_is_resolved() {
 
 #[tokio::test]
 async fn max_age_and_only_if_cached_apply_to_learned_aliases() {
-    let app = holding(ALVA).await;
+    let app = with_cached(ALVA).await;
     let query = format!("email={}&parts=none", percent_encoded(ALVA.email));
     app.get_with(&query, "only-if-cached").await.assert_ok();
     app.advance(Duration::from_secs(20));
@@ -320,7 +326,7 @@ async fn negative_entry_ends_when_a_profile_shows_the_identifier() {
         .await
         .assert_problem(404, "ContactNotFound");
     app.engage.contact(ALVA.id).email("alva.new@example.com");
-    hold(&app, ALVA).await;
+    cache_by_id(&app, ALVA).await;
     let answer = by(&app, "email", "alva.new@example.com").await;
     assert_eq!(answer.assert_ok().at("/contactId"), ALVA.id);
     assert_eq!(app.engage.total_calls(), 0);
@@ -348,7 +354,7 @@ async fn later_negative_entry_outweighs_an_older_profile() {
 
 #[tokio::test]
 async fn explanation_lists_learned_aliases() {
-    let app = holding(ALVA).await;
+    let app = with_cached(ALVA).await;
     by(&app, "any", ALVA.email).await.assert_ok();
     let body = json!({"email": ALVA.email}).to_string();
     let answer = operate(&app, Method::POST, "/cache/explain", &body).await;

@@ -26,7 +26,7 @@ use engage_bff::{
 use futures_util::future::join_all;
 
 use self::{
-    people::{KINDS, People, Wanted},
+    people::{Contacts, KINDS, Wanted},
     truth::{Claim, Moment, Truth},
 };
 use crate::harness::TestApp;
@@ -87,25 +87,25 @@ async fn a_million_lookups_of_moving_identifiers_find_no_wrong_contact() {
 async fn run(plan: &Plan) -> (Counts, usize) {
     fastrand::seed(plan.seed);
     let app = service().await;
-    let mut people = People::create(&app.engage);
-    let mut truth = Truth::new(people.state(), WINDOW, LAG);
+    let mut contacts = Contacts::create(&app.engage);
+    let mut truth = Truth::new(contacts.state(), WINDOW, LAG);
     // After this time the overview shows the contacts as they were before the first move.
     app.advance(LAG);
     truth.advance(LAG);
     let (mut counts, mut calls) = (Counts::default(), 0);
     let mut made = 0;
     while made < plan.lookups {
-        let wanted: Vec<Wanted> = (0..BATCH).map(|_| people.any_wanted()).collect();
-        let outcomes = batch(&app, &mut people, &mut truth, &mut counts, &wanted).await;
+        let wanted: Vec<Wanted> = (0..BATCH).map(|_| contacts.any_wanted()).collect();
+        let outcomes = batch(&app, &mut contacts, &mut truth, &mut counts, &wanted).await;
         for (wanted, outcome) in wanted.iter().zip(&outcomes) {
             let seed = plan.seed;
-            judge(&truth, &people, &mut counts, wanted, outcome)
+            judge(&truth, &contacts, &mut counts, wanted, outcome)
                 .unwrap_or_else(|why| panic!("LEARNED_SEED={seed}, look-up {made}: {why}"));
             made += 1;
         }
         // What these responses showed counts for look-ups that begin later.
         for (id, claims) in outcomes.iter().flat_map(|outcome| &outcome.found) {
-            truth.note_shown(people.person(*id).expect("a contact"), claims);
+            truth.note_shown(contacts.person(*id).expect("a contact"), claims);
         }
         let pause = Duration::from_millis(fastrand::u64(0..plan.pause));
         // One pause in 200 is long enough for everything to expire.
@@ -156,7 +156,7 @@ struct Outcome {
 /// Makes these look-ups concurrently, and changes the world in the meantime.
 async fn batch(
     app: &TestApp,
-    people: &mut People,
+    contacts: &mut Contacts,
     truth: &mut Truth,
     counts: &mut Counts,
     wanted: &[Wanted],
@@ -184,34 +184,34 @@ async fn batch(
             }
         }
     });
-    let (outcomes, ()) = tokio::join!(join_all(lookups), disturb(app, people, truth, counts));
+    let (outcomes, ()) = tokio::join!(join_all(lookups), disturb(app, contacts, truth, counts));
     outcomes
 }
 
 /// Moves identifiers, delivers changes, purges, and lets a little time pass.
-async fn disturb(app: &TestApp, people: &mut People, truth: &mut Truth, counts: &mut Counts) {
+async fn disturb(app: &TestApp, contacts: &mut Contacts, truth: &mut Truth, counts: &mut Counts) {
     for _ in 0..fastrand::u32(0..3) {
         for _ in 0..fastrand::u32(0..100) {
             tokio::task::yield_now().await;
         }
         match fastrand::u32(0..10) {
             0..3 => {
-                let changed = people.change(&app.engage);
-                truth.note_state(people.state());
+                let changed = contacts.change(&app.engage);
+                truth.note_state(contacts.state());
                 counts.moves += 1;
                 // Some changes are reported to the service.
                 for person in changed {
                     if fastrand::u32(0..3) == 0 {
-                        invalidate(app, truth, people.id(person), person).await;
+                        invalidate(app, truth, contacts.id(person), person).await;
                     }
                 }
             }
             3 => {
-                let person = people.any();
-                invalidate(app, truth, people.id(person), person).await;
+                let person = contacts.any();
+                invalidate(app, truth, contacts.id(person), person).await;
             }
             4 if fastrand::bool() => {
-                let value = people.any_wanted();
+                let value = contacts.any_wanted();
                 let purged = app.customers.purge_by(&value.lookup).await;
                 purged.expect("there is no shared tier");
             }
@@ -248,7 +248,7 @@ fn query(app: &TestApp, wanted: &Wanted) -> CustomerQuery {
 
 fn judge(
     truth: &Truth,
-    people: &People,
+    contacts: &Contacts,
     counts: &mut Counts,
     wanted: &Wanted,
     outcome: &Outcome,
@@ -256,7 +256,7 @@ fn judge(
     match &outcome.found {
         Ok((id, _)) => {
             counts.answered += 1;
-            let person = people.person(*id).ok_or("not one of the contacts")?;
+            let person = contacts.person(*id).ok_or("not one of the contacts")?;
             truth.check(wanted, person, outcome)?;
         }
         Err(customer::Error::Upstream(engage::Error::NotFound)) => counts.not_found += 1,

@@ -149,7 +149,7 @@ async fn names_are_read_again_after_a_day() {
 }
 
 #[tokio::test]
-async fn known_names_outlive_failures_and_engage_is_asked_ever_less_often() {
+async fn known_names_outlive_failures_and_retries_back_off() {
     let app = named().await;
     app.engage.fault(
         Endpoint::PointDefinitions,

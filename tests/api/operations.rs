@@ -125,7 +125,7 @@ async fn operations_answers_have_no_store() {
 }
 
 #[tokio::test]
-async fn configured_token_leaves_only_probes_and_metrics_open() {
+async fn configured_token_leaves_probes_and_metrics_open() {
     let app = with_token("an-operators-token").await;
     for target in ["/livez", "/readyz", "/metrics"] {
         app.operations(target).await.assert_ok();

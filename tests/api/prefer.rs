@@ -343,7 +343,7 @@ async fn moved_email_is_followed_after_a_webhook() {
 }
 
 #[tokio::test]
-async fn expired_choice_is_served_while_engage_fails() {
+async fn expired_contact_found_with_prefer_is_served_while_engage_fails() {
     let app = spawn().await;
     let query = format!("email={}&prefer=Member", ALVA.email);
     app.get(&query).await.assert_ok();

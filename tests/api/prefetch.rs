@@ -279,7 +279,7 @@ async fn prefetches_beyond_the_bound_are_dropped_and_cost_nothing() {
 }
 
 #[tokio::test]
-async fn prefetch_joins_the_call_of_a_request_and_the_other_way_round() {
+async fn prefetch_and_request_join_each_others_call() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
     let query = format!("contactId={}&parts=none", ALVA.id);

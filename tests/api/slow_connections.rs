@@ -17,7 +17,7 @@ use crate::{
 /// The number of slow peers.
 const MANY: usize = 1000;
 /// The number of peers that read nothing: each fills megabytes of the system's buffers before the service notices.
-const DEAF: usize = 10;
+const NON_READERS: usize = 10;
 /// The number of other requests made in the meantime.
 const HITS: usize = 50;
 /// Long enough to open all connections and make the other requests; short enough to wait for.
@@ -68,7 +68,7 @@ async fn ends(held: Vec<TcpStream>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn thousand_partial_heads_block_no_one_and_time_out() {
+async fn thousand_partial_heads_block_no_other_request_and_time_out() {
     let app = TestApp::with(|config| {
         config.server.header_timeout = HELD_FOR;
         config.server.idle_timeout = PATIENCE * 10;
@@ -86,7 +86,7 @@ async fn thousand_partial_heads_block_no_one_and_time_out() {
 }
 
 #[tokio::test]
-async fn thousand_partial_bodies_block_no_one_and_time_out() {
+async fn thousand_partial_bodies_block_no_other_request_and_time_out() {
     let app = TestApp::spawn().await;
     app.get(&cached()).await.assert_ok();
     let calls = app.engage.total_calls();
@@ -113,13 +113,13 @@ async fn thousand_partial_bodies_block_no_one_and_time_out() {
 }
 
 #[tokio::test]
-async fn clients_that_read_nothing_block_no_one_and_are_disconnected() {
+async fn clients_that_read_nothing_block_no_other_request_and_are_disconnected() {
     let app = TestApp::with(|config| config.server.write_timeout = HELD_FOR).await;
     app.get(&cached()).await.assert_ok();
     let calls = app.engage.total_calls();
     let requests = customer("").repeat(20);
-    let mut held = Vec::with_capacity(DEAF);
-    for _ in 0..DEAF {
+    let mut held = Vec::with_capacity(NON_READERS);
+    for _ in 0..NON_READERS {
         held.push(begin(&app, requests.as_bytes()).await);
     }
     // The peer reads nothing, so the service eventually reads nothing more either.

@@ -250,7 +250,7 @@ async fn unreadable_promotion_of_every_contact_costs_no_upstream_call() {
 }
 
 #[tokio::test]
-async fn incomplete_answer_is_cached_compressed_and_served_identically() {
+async fn incomplete_answer_is_served_identically_before_and_after_sweeps() {
     let app = TestApp::spawn().await;
     app.engage
         .contact(ALVA.id)

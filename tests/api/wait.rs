@@ -146,7 +146,7 @@ async fn wait_is_whole_milliseconds_up_to_the_services_own_limit() {
 }
 
 #[tokio::test]
-async fn prefetch_and_batch_refuse_a_wait() {
+async fn prefetch_batch_and_changed_refuse_a_wait() {
     let app = TestApp::spawn().await;
     for (path, body) in [
         ("prefetch", json!({"contactId": ALVA.id, "wait": 300})),

@@ -60,7 +60,7 @@ fn ten_clients(config: &mut Config) {
 }
 
 /// Runs everything that is ready now. All tasks share the test's thread, and each turn polls the sockets once.
-async fn settle() {
+async fn run_ready_tasks() {
     for _ in 0..80 {
         tokio::task::yield_now().await;
     }
@@ -93,7 +93,7 @@ impl Answered {
 enum Greed {
     Absent,
     /// One shopper's requests with every part fresh, seventy a second.
-    Tabs,
+    FreshShopper,
     /// Fresh points of one contact, seventy times a second.
     FreshPoints,
     /// Seventy uncached contacts a second.
@@ -149,7 +149,7 @@ impl Load {
         // Seven requests in five steps are seventy a second.
         for request in step * 7 / 5..(step + 1) * 7 / 5 {
             match greed {
-                Greed::Tabs => self.get_as_shopper("greedy", ALVA.id, "fresh=all"),
+                Greed::FreshShopper => self.get_as_shopper("greedy", ALVA.id, "fresh=all"),
                 Greed::FreshPoints => {
                     self.get(
                         0,
@@ -204,14 +204,14 @@ impl Load {
                 self.get_as_shopper("shoppers", &uncached, "parts=none");
                 sent += 1;
             }
-            settle().await;
+            run_ready_tasks().await;
             self.app.advance(STEP);
-            settle().await;
+            run_ready_tasks().await;
         }
         assert_eq!(sent, SHOPPERS);
         for _ in 0..150 {
             self.app.advance(STEP);
-            settle().await;
+            run_ready_tasks().await;
         }
         let greedy = self.answered.of("greedy") + self.answered.of("client-0");
         let calls = self.app.engage.total_calls();
@@ -254,8 +254,8 @@ async fn every_request_is_answered_without_a_greedy_caller() {
 }
 
 #[tokio::test]
-async fn shopper_with_two_fresh_tabs_takes_no_share_of_others() {
-    others_get_their_share_next_to(Greed::Tabs).await;
+async fn shopper_requesting_all_parts_fresh_leaves_others_their_share() {
+    others_get_their_share_next_to(Greed::FreshShopper).await;
 }
 
 #[tokio::test]
@@ -286,7 +286,7 @@ async fn flood_of_prefetches_takes_no_share_of_others() {
 #[tokio::test]
 async fn every_miss_of_a_client_is_answered_next_to_a_greedy_one() {
     for greed in [
-        Greed::Tabs,
+        Greed::FreshShopper,
         Greed::FreshPoints,
         Greed::Misses,
         Greed::FreshContacts,
@@ -300,9 +300,9 @@ async fn every_miss_of_a_client_is_answered_next_to_a_greedy_one() {
                 let uncached = load.uncached();
                 load.get(1, &of(&uncached));
             }
-            settle().await;
+            run_ready_tasks().await;
             load.app.advance(STEP);
-            settle().await;
+            run_ready_tasks().await;
         }
         assert_eq!(load.answered.of("client-1"), 24, "{greed:?}");
     }

@@ -227,7 +227,7 @@ async fn batch_leaves_half_of_the_burst_to_interactive_requests() {
 }
 
 #[tokio::test]
-async fn open_breaker_is_said_at_once_in_each_line() {
+async fn look_ups_with_an_open_breaker_are_unavailable() {
     let app = TestApp::spawn().await;
     let ids = app.engage.contact_ids().split_off(5);
     app.engage.fault(Endpoint::Overview, Fault::Html502);

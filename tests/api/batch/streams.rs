@@ -106,7 +106,7 @@ async fn disconnected_caller_ends_the_batch_and_its_calls_continue() {
 }
 
 #[tokio::test]
-async fn reader_that_stops_makes_no_call_begin_and_is_cut_off() {
+async fn stalled_reader_starts_no_call_and_is_disconnected() {
     let app =
         TestApp::with(|config| config.server.write_timeout = Duration::from_millis(300)).await;
     let ids = app.engage.contact_ids().split_off(5);

@@ -13,7 +13,7 @@ use crate::harness::{COLD_CALLS, READER, SHOP, TILL, TestApp};
 /// The most calls that one report makes necessary: an entity call for each part.
 const CALLS: usize = 4;
 
-fn with_few_changes(config: &mut Config) {
+fn with_changed_scope(config: &mut Config) {
     for client in &mut config.auth.clients {
         client.scopes = vec![Scope::Read, Scope::Changed];
         client.view = engage_bff::config::ClientView::Storefront;
@@ -21,8 +21,8 @@ fn with_few_changes(config: &mut Config) {
 }
 
 #[tokio::test]
-async fn reports_beyond_the_rate_are_429_with_its_fields() {
-    let app = TestApp::with(with_few_changes).await;
+async fn reports_beyond_the_rate_are_429_with_rate_limit_headers() {
+    let app = TestApp::with(with_changed_scope).await;
     for _ in 0..100 {
         assert_taken(&report(&app, alvas_email()).await);
     }
@@ -44,7 +44,7 @@ async fn reports_beyond_the_rate_are_429_with_its_fields() {
 
 #[tokio::test]
 async fn refused_reports_do_not_count_against_the_rate() {
-    let app = TestApp::with(with_few_changes).await;
+    let app = TestApp::with(with_changed_scope).await;
     for _ in 0..120 {
         let body = json!({"contactId": ALVA.id, "parts": []});
         report(&app, body)
@@ -57,7 +57,7 @@ async fn refused_reports_do_not_count_against_the_rate() {
 #[tokio::test]
 async fn flood_costs_another_client_no_more_than_the_rate_allows() {
     let app = TestApp::with(|config| {
-        with_few_changes(config);
+        with_changed_scope(config);
         config.engage.requests_per_second = 50.0;
         config.engage.burst = 10;
         let hour = Duration::from_secs(60 * 60);
@@ -98,8 +98,8 @@ async fn flood_costs_another_client_no_more_than_the_rate_allows() {
 }
 
 #[tokio::test]
-async fn flood_of_unknown_customers_leaves_no_more_fences_than_its_rate() {
-    let app = TestApp::with(with_few_changes).await;
+async fn flood_of_unknown_customers_leaves_no_more_fences_than_the_burst() {
+    let app = TestApp::with(with_changed_scope).await;
     app.get(&by_email()).await.assert_ok();
     for number in 0..300u128 {
         report_as(

@@ -148,8 +148,8 @@ async fn refused_connection_is_502_or_stale_until_engage_is_back() {
 
     let engage = start(address).await;
     app.get(&cold).await.assert_ok();
-    let healed = app.get(&by_email()).await;
-    healed
+    let recovered = app.get(&by_email()).await;
+    recovered
         .assert_ok()
         .assert_cache_status("engage-bff; fwd=stale; stored");
     assert_eq!(engage.total_calls(), 2);

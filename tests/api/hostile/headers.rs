@@ -25,7 +25,7 @@ pub(super) fn rows() -> Vec<Row> {
     for (name, value) in nonsense_for_one_header() {
         rows.push(with(name, value.as_bytes()));
     }
-    for line in ignored() {
+    for line in other_headers() {
         let request = bare(
             "GET",
             &format!("/customer?{}", cached()),
@@ -185,7 +185,7 @@ fn nonsense_for_one_header() -> Vec<(&'static str, String)> {
 }
 
 /// Other headers. The service evaluates some of them, such as `If-Match`, and ignores most.
-fn ignored() -> Vec<&'static str> {
+fn other_headers() -> Vec<&'static str> {
     vec![
         "Range: bytes=0-",
         "Range: bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7",

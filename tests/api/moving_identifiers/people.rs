@@ -75,7 +75,7 @@ impl fmt::Debug for Wanted {
 }
 
 /// The contacts.
-pub(crate) struct People {
+pub(crate) struct Contacts {
     ids: Vec<ContactId>,
     states: Vec<State>,
     digester: Digester,
@@ -83,10 +83,10 @@ pub(crate) struct People {
     recent: VecDeque<(Slot, usize)>,
 }
 
-impl People {
+impl Contacts {
     /// Creates the contacts. At first, values of one kind are unique among the contacts of one type.
     pub(crate) fn create(engage: &Simulator) -> Self {
-        let mut people = Self {
+        let mut contacts = Self {
             ids: Vec::new(),
             states: Vec::new(),
             digester: Digester::with_key(DIGEST_KEY.as_bytes()),
@@ -104,10 +104,10 @@ impl People {
                 .map(|(kind, key)| ((*key).to_owned(), json!(text(kind, value))))
                 .collect();
             let created = engage.create(Value::Object(attributes), type_of(&state));
-            people.ids.push(id(&created));
-            people.states.push(state);
+            contacts.ids.push(id(&created));
+            contacts.states.push(state);
         }
-        people
+        contacts
     }
 
     pub(crate) fn state(&self) -> &[State] {

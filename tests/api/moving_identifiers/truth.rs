@@ -86,7 +86,7 @@ impl Claim {
 }
 
 /// The least time for which a profile is fresh: lifetimes are shortened at random.
-const HELD: Duration = Duration::from_secs(54);
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(54);
 
 /// The state of a contact from a moment on.
 type Since = (Moment, State);
@@ -186,7 +186,7 @@ impl Truth {
         let shown = self.shown.get(&slot).into_iter().flatten();
         let shown = shown.filter(|(other, _)| **other != person);
         // While the contact that showed it is certainly cached, lagging data is not trusted.
-        let is_cached = |at: Duration| at + HELD > began.at;
+        let is_cached = |at: Duration| at + SHORTEST_LIFETIME > began.at;
         let since_shown = |[any, by_entity]: &[Duration; 2]| {
             let by_entity = Some(*by_entity).filter(|at| is_cached(*at));
             by_entity

@@ -94,7 +94,7 @@ async fn webhook_secret_is_rotated_and_webhooks_are_turned_off() {
 }
 
 #[tokio::test]
-async fn engages_key_is_replaced_and_calls_in_flight_end() {
+async fn engages_key_is_replaced_and_calls_in_flight_finish() {
     let app = TestApp::spawn().await;
     let hold = app.engage.hold(Endpoint::Overview);
     let first = app.spawn_get_as(SHOP, &by_id());

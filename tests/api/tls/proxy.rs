@@ -95,7 +95,7 @@ struct State {
     /// The number of next streams to refuse on connections that serve all others.
     refuses_next: usize,
     /// The number of next connections that send GOAWAY to their first request.
-    goes_away: usize,
+    sends_goaway: usize,
     connections: usize,
     versions: Vec<Version>,
 }
@@ -119,7 +119,7 @@ impl TlsProxy {
                 identity,
                 refuses_streams: false,
                 refuses_next: 0,
-                goes_away: 0,
+                sends_goaway: 0,
                 connections: 0,
                 versions: Vec::new(),
             })),
@@ -163,7 +163,7 @@ impl TlsProxy {
 
     /// Makes this many of the next HTTP/2 connections send GOAWAY to their first request, with no stream processed.
     pub(super) fn go_away(&self, connections: usize) {
-        lock(&self.state).goes_away = connections;
+        lock(&self.state).sends_goaway = connections;
     }
 
     /// The number of connections so far.
@@ -191,12 +191,12 @@ fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
 
 /// Errors are ignored here: tests observe them from the client side.
 async fn connection(stream: TcpStream, state: Arc<Mutex<State>>, base_url: String) {
-    let (identity, refuses_streams, goes_away) = {
+    let (identity, refuses_streams, sends_goaway) = {
         let mut state = lock(&state);
         state.connections += 1;
-        let goes_away = state.goes_away > 0;
-        state.goes_away = state.goes_away.saturating_sub(1);
-        (state.identity.clone(), state.refuses_streams, goes_away)
+        let sends_goaway = state.sends_goaway > 0;
+        state.sends_goaway = state.sends_goaway.saturating_sub(1);
+        (state.identity.clone(), state.refuses_streams, sends_goaway)
     };
     let client = reqwest::Client::builder().no_proxy().build();
     let client = client.expect("a client");
@@ -220,7 +220,7 @@ async fn connection(stream: TcpStream, state: Arc<Mutex<State>>, base_url: Strin
         return;
     };
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    if is_http2 && goes_away {
+    if is_http2 && sends_goaway {
         // The client side observes an early end of the connection.
         let _ = go_away(stream, &state).await;
     } else if is_http2 && refuses_streams {

@@ -395,7 +395,7 @@ async fn failing_key_source_raises_one_alarm_until_it_recovers() {
 }
 
 #[tokio::test]
-async fn concurrent_requests_cause_one_key_fetch() {
+async fn repeated_requests_cause_one_fetch_for_an_unknown_key() {
     let issuer = Issuer::new();
     let server = issuer.serve().await;
     let app = with_url(&issuer, &server).await;

@@ -81,7 +81,7 @@ impl Collector {
     }
 
     /// Behaves like this from now on.
-    pub(crate) fn will(&self, behaviour: Behaviour) {
+    pub(crate) fn set_behaviour(&self, behaviour: Behaviour) {
         self.state().behaviour = behaviour;
     }
 

@@ -251,7 +251,7 @@ async fn failed_call_makes_all_its_spans_errors() {
 }
 
 #[tokio::test]
-async fn unknown_contact_is_no_error_of_a_span() {
+async fn unknown_contact_is_not_a_span_error() {
     let (app, collector) = traced().await;
     let answer = app.get_as(SHOP, "email=unknown@example.com").await;
     answer.assert_problem(404, "ContactNotFound");
@@ -282,7 +282,7 @@ async fn span_names_the_degraded_parts() {
 }
 
 #[tokio::test]
-async fn wait_for_the_call_budget_is_said_in_milliseconds() {
+async fn wait_for_the_call_budget_is_recorded_in_milliseconds() {
     let (app, collector) = traced_with(1.0, |config| {
         config.engage.requests_per_second = 10.0;
         config.engage.burst = 1;

@@ -101,7 +101,7 @@ async fn path_of_the_endpoint_is_kept() {
 #[tokio::test]
 async fn collector_that_hangs_delays_no_request_and_its_spans_are_dropped() {
     let (app, collector) = traced_with(0.0, |_| {}).await;
-    collector.will(Behaviour::Hang);
+    collector.set_behaviour(Behaviour::Hang);
     get(&app).await;
     app.advance(Duration::from_secs(1));
     wait_until(|| collector.received().len() == 1).await;
@@ -114,7 +114,7 @@ async fn collector_that_hangs_delays_no_request_and_its_spans_are_dropped() {
     counted(&app, 0, 3).await;
     assert_eq!(logged("trace export failed"), 1);
     assert!(logs().contains("\"why\":\"timeout\""));
-    collector.will(Behaviour::Accept);
+    collector.set_behaviour(Behaviour::Accept);
     wait_until(|| collector.received().len() >= 2).await;
     app.advance(Duration::from_secs(5));
     get(&app).await;
@@ -126,7 +126,7 @@ async fn collector_that_hangs_delays_no_request_and_its_spans_are_dropped() {
 #[tokio::test]
 async fn queue_is_bounded_while_the_collector_hangs() {
     let (app, collector) = traced().await;
-    collector.will(Behaviour::Hang);
+    collector.set_behaviour(Behaviour::Hang);
     get(&app).await;
     app.advance(Duration::from_secs(1));
     wait_until(|| collector.received().len() == 1).await;
@@ -139,7 +139,7 @@ async fn queue_is_bounded_while_the_collector_hangs() {
 #[tokio::test]
 async fn refused_and_partly_rejected_spans_are_counted_as_dropped() {
     let (app, collector) = traced_with(0.0, |_| {}).await;
-    collector.will(Behaviour::Refuse(StatusCode::SERVICE_UNAVAILABLE));
+    collector.set_behaviour(Behaviour::Refuse(StatusCode::SERVICE_UNAVAILABLE));
     for dropped in [3, 4] {
         get(&app).await;
         app.advance(Duration::from_secs(1));
@@ -147,7 +147,7 @@ async fn refused_and_partly_rejected_spans_are_counted_as_dropped() {
     }
     assert_eq!(logged("trace export failed"), 1);
     assert!(logs().contains("\"status\":503"));
-    collector.will(Behaviour::Reject(1));
+    collector.set_behaviour(Behaviour::Reject(1));
     get(&app).await;
     get(&app).await;
     app.advance(Duration::from_secs(1));
@@ -171,7 +171,7 @@ async fn absent_collector_costs_spans_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn end_of_the_service_sends_the_remaining_spans() {
+async fn shutdown_sends_the_remaining_spans() {
     let (app, collector) = traced().await;
     get(&app).await;
     app.stop().await.expect("a clean end");
@@ -179,9 +179,9 @@ async fn end_of_the_service_sends_the_remaining_spans() {
 }
 
 #[tokio::test]
-async fn end_of_the_service_waits_a_second_at_most_for_the_collector() {
+async fn shutdown_waits_a_second_at_most_for_the_collector() {
     let (app, collector) = traced().await;
-    collector.will(Behaviour::Hang);
+    collector.set_behaviour(Behaviour::Hang);
     get(&app).await;
     app.begin_shutdown();
     wait_until(|| collector.received().len() == 1).await;

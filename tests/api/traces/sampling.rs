@@ -111,7 +111,7 @@ async fn anonymous_caller_is_a_caller_without_a_key() {
 }
 
 #[tokio::test]
-async fn malformed_or_repeated_traceparent_is_as_none() {
+async fn malformed_or_repeated_traceparent_is_ignored() {
     let (app, collector) = traced_with(1.0, |_| {}).await;
     // A miss, and a hit of the fast path.
     for _ in 0..2 {

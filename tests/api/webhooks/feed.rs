@@ -97,7 +97,7 @@ async fn regular_deliveries_keep_lifetimes_long() {
 }
 
 #[tokio::test]
-async fn single_unreadable_delivery_and_forgeries_do_not_shorten_lifetimes() {
+async fn two_unreadable_deliveries_and_forgeries_do_not_shorten_lifetimes() {
     let app = TestApp::with(long_lived).await;
     assert_accepted(&deliver(&app, "contact.created", "no-contact").await);
     app.advance(Duration::from_secs(1));

@@ -62,7 +62,7 @@ async fn changes_without_webhooks_are_found_by_polling() {
 }
 
 #[tokio::test]
-async fn change_before_the_start_is_not_hidden_by_a_lagging_overview() {
+async fn change_found_by_polling_is_not_hidden_by_a_lagging_overview() {
     let app = TestApp::with(repairing).await;
     polled(&app, 1).await;
     app.engage.set_overview_lag(LAG);

@@ -54,7 +54,7 @@ async fn forged_deliveries_without_a_body_block_no_delivery() {
 }
 
 #[tokio::test]
-async fn forged_deliveries_with_half_a_body_block_no_delivery() {
+async fn forged_deliveries_with_partial_bodies_block_no_delivery() {
     let app = TestApp::with(with_small_buffer).await;
     let forged = begin_forged(&app, 300, &"x".repeat(999)).await;
     for _ in 0..3 {

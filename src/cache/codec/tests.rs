@@ -165,5 +165,11 @@ fn no_parts_take_no_bytes() {
     let codec = Codec::default();
     let compressed = codec.compress(id(1), &Parts::default());
     assert_eq!(compressed.len(), 0);
-    assert!(compressed.parts(id(1)).expect("nothing").present().is_empty());
+    assert!(
+        compressed
+            .parts(id(1))
+            .expect("nothing")
+            .present()
+            .is_empty()
+    );
 }

@@ -64,7 +64,8 @@ fn shared_part_replaces_a_cached_one_only_if_requested_later() {
         let (cache, clock) = cache();
         store_profile(&cache, contact('1'));
         clock.advance(2 * SECOND);
-        let held = store_shared(&cache, shared(&cache, FetchSource::Entity, age * SECOND)).present();
+        let held =
+            store_shared(&cache, shared(&cache, FetchSource::Entity, age * SECOND)).present();
         assert_eq!(held, Part::Profile.into());
         let cached = cached_profile(&cache).expect("a profile");
         assert_eq!(cached.is_shared, is_replaced, "{age} s");

@@ -126,7 +126,7 @@ impl TestApp {
             .expect("the service starts");
         let source = reload::Source::new(config);
         source.serve(&app.reloader()).await;
-        contract::operations_listen_at(app.operations_addr());
+        contract::service_listens_at(app.local_addr(), app.operations_addr());
         let shutdown = CancellationToken::new();
         Self {
             engage,

@@ -218,7 +218,7 @@ impl Replica {
         let of_app = Clock::from(clock.clone());
         let app = App::build_with_backend(config, of_app, Some(backend)).await;
         let app = app.expect("the service starts");
-        contract::operations_listen_at(app.operations_addr());
+        contract::service_listens_at(app.local_addr(), app.operations_addr());
         let shutdown = CancellationToken::new();
         Self {
             connection,

@@ -31,12 +31,13 @@ fn parse(document: &str) -> Value {
 /// The ports of operations listeners in this process. All other ports belong to data listeners.
 static OPERATIONS_PORTS: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// Compares responses from this address with the document of the operations listener from now on.
-pub(crate) fn operations_listen_at(address: SocketAddr) {
+/// Compares responses of a service with the document of each of its listeners. A port may have been another listener's.
+pub(crate) fn service_listens_at(data: SocketAddr, operations: SocketAddr) {
     let mut ports = OPERATIONS_PORTS
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    ports.insert(address.port());
+    ports.remove(&data.port());
+    ports.insert(operations.port());
 }
 
 /// The document of the listener at this address.

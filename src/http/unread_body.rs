@@ -143,7 +143,7 @@ impl Persistence {
             .exact()
             .is_some_and(|size| size <= limits.max_body);
         // A peer that received a refusal instead of a 100 may send the body or the next request, and the two can't be
-        // told apart.
+        // distinguished.
         let is_certain = is_begun || !self.expects_continue;
         let took = connection.service.clock.tick().since(self.arrived);
         let time = limits.body_timeout.saturating_sub(took);

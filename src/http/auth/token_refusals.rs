@@ -1,5 +1,5 @@
 //! Why tokens are refused. The log and a metric give operators the reason, without any part of the token. The caller is
-//! not told the reason, because it would help a forger.
+//! not informed of the reason, because it would help a forger.
 
 use tracing::Level;
 

@@ -115,6 +115,32 @@ async fn stale_hit_of_the_fast_path_is_a_decision() {
 }
 
 #[tokio::test]
+async fn part_is_stale_from_the_moment_at_which_its_lifetime_ends() {
+    let app = spawn().await;
+    app.get_as(SHOP, &only_profile()).await.assert_ok();
+    let _hold = app.engage.hold(Endpoint::All);
+    // The lifetime is jittered: the steps are shorter than the millisecond by which a time to live is rounded up.
+    app.advance(Duration::from_secs(53));
+    let mut step = Duration::from_millis(250);
+    loop {
+        app.advance(step);
+        match app.get_as(SHOP, &only_profile()).await.ttl() {
+            0 => step = Duration::from_micros(500),
+            ..0 => break,
+            _ => {}
+        }
+    }
+    let decisions = about(&app, ALVA.id).await;
+    let (miss, stale) = decisions.split_last().expect("the miss");
+    assert_eq!(miss["cache"], "miss");
+    assert!(stale.len() > 1, "{stale:#?}");
+    for decision in stale {
+        assert_eq!(decision["parts"]["profile"]["outcome"], "stale");
+        assert_eq!(decision["parts"]["profile"]["why"], "expired");
+    }
+}
+
+#[tokio::test]
 async fn failures_and_invalidations_are_named() {
     let app = spawn().await;
     app.get_as(SHOP, &only_profile()).await.assert_ok();

@@ -33,12 +33,18 @@ pub struct KnownPoints<'a> {
 /// The calls of one permit: each call but the first waits for the call budget again.
 struct Turns<'a> {
     permit: &'a Permit,
-    is_first: bool,
+    /// The calls so far.
+    calls: u32,
 }
 
-impl Turns<'_> {
+impl<'a> Turns<'a> {
+    fn of(permit: &'a Permit) -> Self {
+        Self { permit, calls: 0 }
+    }
+
     async fn next(&mut self) -> Result<(), Error> {
-        if std::mem::take(&mut self.is_first) {
+        self.calls += 1;
+        if self.calls == 1 {
             return Ok(());
         }
         self.permit.another().await
@@ -62,10 +68,7 @@ impl EngageClient {
         id: ContactId,
         known: Option<KnownPoints<'_>>,
     ) -> Result<Partial<HistoryList<PointTransaction>>, Error> {
-        let mut turns = Turns {
-            permit: &permit,
-            is_first: true,
-        };
+        let mut turns = Turns::of(&permit);
         let mut all = match self.version {
             ApiVersion::V2 => {
                 let path = format!("contacts/{id}/bonuspointtransactions");
@@ -107,23 +110,24 @@ impl EngageClient {
             &fetched.data
         };
         let definitions = definitions(points, &mut all.left_out);
-        let share = u32::try_from(definitions.len()).map_or(0, |count| {
-            TRANSACTION_PAGES.checked_div(count).unwrap_or_default()
-        });
         let contact = id.to_string();
-        for (number, definition) in (0..).zip(definitions) {
-            if number == TRANSACTION_PAGES {
+        let mut pages_left = TRANSACTION_PAGES;
+        for (number, definition) in definitions.iter().enumerate() {
+            if pages_left == 0 {
                 all.data.truncated = true;
                 break;
             }
+            let lists_left = u32::try_from(definitions.len() - number).unwrap_or(u32::MAX);
+            let calls_before = turns.calls;
             let query = [("contactId", &*contact), ("definitionId", definition)];
             let request = ListRequest {
                 path: "point-transactions",
                 query: &query,
-                max_pages: share.max(1),
+                max_pages: page_share(pages_left, lists_left),
             };
             let read = |body: &[u8]| self.reader.point_transactions(id, Some(definition), body);
             let mut list = self.newest_items(turns, request, read).await?;
+            pages_left -= turns.calls - calls_before;
             all.data.items.append(&mut list.data.items);
             all.data.truncated |= list.data.truncated;
             all.left_out.append(&mut list.left_out);
@@ -148,10 +152,7 @@ impl EngageClient {
             query,
             max_pages: MAX_PAGES,
         };
-        let mut turns = Turns {
-            permit: &permit,
-            is_first: true,
-        };
+        let mut turns = Turns::of(&permit);
         let read = |body: &[u8]| self.reader.redeemed_vouchers(id, body);
         let mut all = self.newest_items(&mut turns, request, read).await?;
         order(&mut all.data);
@@ -177,7 +178,9 @@ impl EngageClient {
         }
     }
 
-    /// The items of a list, or the newest of them if the list has more than fit in `max_pages` pages.
+    /// The items of a list. Of a list that does not fit in `max_pages` pages: the newest, if the first page shows the
+    /// order; else the first ones. If `max_pages` is one and the newest are at the end, none: only older items may be
+    /// missing in a history.
     async fn newest_items<T: Dated>(
         &self,
         turns: &mut Turns<'_>,
@@ -214,7 +217,11 @@ impl EngageClient {
                 && total > reach
             {
                 all.data.truncated = true;
-                if max_pages > 1 && is_oldest_first(&page.items.data) {
+                if is_oldest_first(&page.items.data) {
+                    if max_pages == 1 {
+                        all.left_out.push("size");
+                        return Ok(all);
+                    }
                     offset = total - page.count * (max_pages - 1);
                     continue;
                 }
@@ -238,6 +245,14 @@ impl EngageClient {
         all.data.truncated = true;
         Ok(all)
     }
+}
+
+/// How many pages of the next list may be read, so that each list gets one if possible. Two at least, if they can be
+/// spared, because the newest items may be on a list's last page.
+fn page_share(pages_left: u32, lists_left: u32) -> u32 {
+    let spare = (pages_left + 1).saturating_sub(lists_left).max(1);
+    let even = pages_left.checked_div(lists_left).unwrap_or_default();
+    even.max(2).min(spare)
 }
 
 /// The definitions of the accounts, each once. The transactions of an account without a definition can't be requested.

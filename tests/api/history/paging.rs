@@ -85,7 +85,7 @@ async fn items_of_one_moment_are_never_split_between_pages() {
     all.push(of_moment(9, "2026-10-01T11:00:00Z"));
     pages(&app, Endpoint::PointTransactions, 9, &[&all]);
     let first = page(&app, TRANSACTIONS, 2, &Value::Null).await;
-    // These items have the same millisecond, though not the same instant.
+    // Items 0 to 6 have the same millisecond, though not the same instant.
     assert_eq!(
         each(&first, TRANSACTIONS, "id"),
         ids([8, 6, 5, 4, 3, 2, 1, 0].into_iter())
@@ -194,6 +194,42 @@ async fn transactions_of_all_accounts_share_nine_pages() {
     assert_eq!(app.engage.calls(Endpoint::PointTransactions), 9);
     let definitions = each(&answer, TRANSACTIONS, "definitionId");
     assert!(definitions.contains(&json!("9")) && !definitions.contains(&json!("10")));
+}
+
+#[tokio::test]
+async fn newest_transactions_of_each_account_are_read_while_pages_are_left() {
+    if API == ApiVersion::V2 {
+        return;
+    }
+    let items: Vec<Value> = (0..30).map(transaction).collect();
+    // The first account has three pages of ten, the oldest on the first; each other account has one transaction.
+    // Nine pages are read at most.
+    for (accounts, others, read, is_degraded) in [(5, 4, 20..30, false), (12, 8, 0..0, true)] {
+        let app = app().await;
+        for definition in 1..=accounts {
+            app.engage.contact(BO.id).points_of(definition, "1");
+        }
+        let (oldest, newest) = (&items[..10], &items[20..]);
+        let first = if is_degraded {
+            &[oldest][..]
+        } else {
+            &[oldest, newest]
+        };
+        pages(&app, Endpoint::PointTransactions, 30, first);
+        let answer = page(&app, TRANSACTIONS, 100, &Value::Null).await;
+        let shown = each(&answer, TRANSACTIONS, "id");
+        let is_of_first = |id: &&Value| ids(0..30).contains(id);
+        let of_first: Vec<Value> = shown.iter().filter(is_of_first).cloned().collect();
+        assert_eq!(of_first, ids(read.rev()), "{accounts} accounts");
+        assert_eq!(shown.len() - of_first.len(), others, "{accounts} accounts");
+        assert_eq!(answer.at("/pointTransactions/truncated"), json!(true));
+        let degraded = if is_degraded {
+            json!([TRANSACTIONS])
+        } else {
+            json!([])
+        };
+        assert_eq!(answer.at("/degraded"), degraded, "{accounts} accounts");
+    }
 }
 
 #[tokio::test]

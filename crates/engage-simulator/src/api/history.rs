@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl ApiRequest<'_> {
-    /// The transactions, oldest first.
+    /// The transactions, in the order in which they were added.
     pub(super) fn point_transactions(&self, in_path: Option<&str>) -> Result<Answer, ApiError> {
         let page = self.page()?;
         if self.version == Version::V2 {

@@ -73,6 +73,7 @@ pub use self::{
         AliasFill, Need, NegativeReason, Overtaken, SharedAlias, SharedData, SharedFetch,
         SharedFill, SharedLease, SharedNegative, Wanted,
     },
+    leads_to::IdentifierTarget,
     names::budget_name,
     status::TierStatus,
 };
@@ -88,7 +89,7 @@ pub struct Settings {
     pub lease: Duration,
     /// For how long the entity endpoint alone may fill what was invalidated.
     pub overview_lag: Duration,
-    /// How long an upstream call may be in flight.
+    /// The longest time from the start of a flight until its data is stored.
     pub longest_flight: Duration,
     /// Lifetimes: what another replica stored with a longer one is fresh for this long.
     pub lifetimes: PartMap<Duration>,
@@ -355,7 +356,8 @@ impl SharedTier {
         self.inner.budget.replicas()
     }
 
-    /// Whether operations are tried: it is connected, in an epoch, and nothing has failed since.
+    /// Whether operations are tried: it is connected, in an epoch that has not ended, and has caught up with the
+    /// stream.
     pub fn is_available(&self) -> bool {
         self.inner.guard.status().is_usable
     }
@@ -382,7 +384,7 @@ impl SharedTier {
     }
 
     /// Which contact an identifier, which is not a bare contact id, leads to. Nothing is leased.
-    pub async fn leads_to(&self, lookup: &Lookup) -> Result<Option<ContactId>, Unavailable> {
+    pub async fn leads_to(&self, lookup: &Lookup) -> Result<Option<IdentifierTarget>, Unavailable> {
         self.inner.leads_to(lookup).await
     }
 

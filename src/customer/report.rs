@@ -45,13 +45,16 @@ impl CustomerService {
         }
         let (memory, key) = (&tiers.memory, lookup.key());
         let mut led_to = memory.alias(key).map(|alias| alias.id);
-        let mut is_read = true;
+        let (mut is_read, mut is_doubtful) = (true, false);
         if let Some(shared) = &tiers.shared
             && led_to.is_none()
             && key.bare_id().is_none()
         {
             match shared.leads_to(lookup).await {
-                Ok(id) => led_to = id,
+                Ok(found) => {
+                    led_to = found.map(|contact| contact.id);
+                    is_doubtful = found.is_some_and(|contact| contact.is_doubtful);
+                }
                 Err(_) => is_read = false,
             }
         }
@@ -66,7 +69,9 @@ impl CustomerService {
         invalidations.extend(contact.map(|id| Invalidation::Parts(id, parts)));
         // A bare contact id has no alias; the fences of its parts end its negative entry.
         let is_negative = memory.negative(key, self.inner.clock.tick()).is_some();
-        if key.bare_id().is_none() && (led_to.is_none() || is_negative) {
+        // Other replicas may know another contact.
+        let is_unsure = led_to.is_none() || is_doubtful || is_negative;
+        if key.bare_id().is_none() && is_unsure {
             invalidations.push(Invalidation::Alias(lookup.clone(), parts));
         }
         let announced = tiers.invalidate(&invalidations, None).await;

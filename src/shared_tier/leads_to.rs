@@ -10,9 +10,22 @@ use crate::{
     domain::{ContactId, Lookup},
 };
 
+/// The contact that an identifier leads to, according to the tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdentifierTarget {
+    /// The contact.
+    pub id: ContactId,
+    /// Whether the identifier may belong to another contact by now: this one was purged, or its values were evicted,
+    /// since the alias was stored.
+    pub is_doubtful: bool,
+}
+
 impl Inner {
     /// See [`SharedTier::leads_to`](super::SharedTier::leads_to). What can't be read counts as absent.
-    pub(super) async fn leads_to(&self, lookup: &Lookup) -> Result<Option<ContactId>, Unavailable> {
+    pub(super) async fn leads_to(
+        &self,
+        lookup: &Lookup,
+    ) -> Result<Option<IdentifierTarget>, Unavailable> {
         // None of it is stored in memory, so it needs no place in the order of events.
         let start = FetchStart {
             sequence: Sequence::default(),
@@ -30,7 +43,10 @@ impl Inner {
         self.metrics.ended(Operation::Peek, "ok");
         let name = epoch.names.alias(lookup);
         match self.read_alias(epoch, start, name, reply.alias.as_ref()) {
-            Ok(AliasRead::Contact(id, _)) => Ok(Some(id)),
+            Ok(AliasRead::Contact(id, _)) => Ok(Some(IdentifierTarget {
+                id,
+                is_doubtful: reply.is_contact_gone,
+            })),
             Ok(AliasRead::Negative(_)) | Err(_) => Ok(None),
         }
     }

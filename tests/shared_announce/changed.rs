@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use engage_bff::config::Config;
-use engage_simulator::{Endpoint, fixtures::ALVA};
+use engage_bff::{config::Config, domain::IdentifierKind};
+use engage_simulator::{
+    Endpoint, VoucherSeed,
+    fixtures::{ALVA, DORA},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -110,6 +113,25 @@ async fn address_only_in_another_replicas_memory_reaches_the_contact() {
     for replica in [&world.b, &world.a] {
         assert_vouchers(&world.while_time_passes(replica.get(&query)).await, 1);
     }
+}
+
+#[tokio::test]
+async fn address_of_a_deleted_contact_reaches_the_one_that_has_it_now() {
+    let world =
+        World::start(|config| config.identifiers.unique = vec![IdentifierKind::Email]).await;
+    vouchers_of(&world, &world.a, &by_email(ALVA.email), 2).await;
+    world.engage.contact(ALVA.id).delete();
+    world.a.purge_contact(ALVA.id).await.assert_status(204);
+    world.settle().await;
+    // The tier still has the address's alias, of a contact that it no longer has. Only replica `b` knows the new one.
+    world.engage.contact(DORA.id).email(ALVA.email);
+    let query = format!("contactId={}", DORA.id);
+    vouchers_of(&world, &world.b, &query, 0).await;
+    let voucher = VoucherSeed::worth("10", "SEK").id(VOUCHER);
+    world.engage.contact(DORA.id).add_voucher(voucher);
+    world.a.report(alvas_email()).await.assert_status(204);
+    world.settle().await;
+    vouchers_of(&world, &world.b, &query, 1).await;
 }
 
 #[tokio::test]

@@ -388,7 +388,11 @@ impl Server {
                 });
                 // The alias is not valid if its contact was purged.
                 let standing = self.standing_alias(id, name);
-                standing.and_then(|(contact, _)| contact.filter(|_| reply.alias.is_some()))
+                let contact =
+                    standing.and_then(|(contact, _)| contact.filter(|_| reply.alias.is_some()));
+                let leads_to = reply.alias.as_ref().and_then(|alias| alias.contact);
+                reply.is_contact_gone = leads_to.is_some() && contact.is_none();
+                contact
             }
         };
         if let Some(contact) = name.and_then(|name| self.contacts.get(&(id.0, name.0))) {

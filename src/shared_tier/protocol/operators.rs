@@ -15,6 +15,8 @@ pub struct PeekReply {
     pub parts: PartMap<Option<StoredValue>>,
     /// For how long the entity endpoint alone may fill each part.
     pub entity_only: PartMap<Duration>,
+    /// Whether the contact that the alias leads to was purged or evicted since the alias was stored.
+    pub is_contact_gone: bool,
     /// For how long the longest lease lasts; zero: there is none.
     pub busy: Duration,
 }

@@ -193,5 +193,6 @@ pub(in super::super) fn peeked(reply: Value) -> Result<PeekReply, BackendError> 
         alias: alias(&mut items, now)?,
         parts: items.parts(|items| items.stored(now))?,
         entity_only: items.parts(Items::duration)?,
+        is_contact_gone: items.number()? != 0,
     })
 }

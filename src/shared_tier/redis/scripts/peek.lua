@@ -4,7 +4,7 @@
 -- ARGV   1 the epoch's id   2 `c` or `a`   3 the contact's name   4 what keys of contacts begin with
 --        5 the number of parts   6 the parts that can be marked (bits)
 -- Reply  now, the rest of the longest lease in ms, the alias's value, the contact it leads to, each part's value, each
---        part's entity-only rest in ms
+--        part's entity-only rest in ms, 1 if the contact was purged or evicted since the alias was stored
 
 local parts = tonumber(ARGV[5])
 local name, key, generation, alias, leads_to = ARGV[3], KEYS[4], nil, false, false
@@ -18,8 +18,9 @@ if ARGV[2] == 'a' then
     end
   end
 end
+local gone = 0
 if generation and redis.call('HGET', key, 'g') ~= generation then
-  name, key = false, false
+  name, key, gone = false, false, 1
 end
 
 local reply, busy = { now, 0, alias, leads_to }, 0
@@ -35,4 +36,5 @@ for _, lease in ipairs(other_leases(redis.call('HGET', KEYS[4], 'l') or '')) do
   busy = math.max(busy, lease.till - now)
 end
 reply[2] = busy
+reply[5 + 2 * parts] = gone
 return reply

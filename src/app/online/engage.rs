@@ -20,7 +20,7 @@ use crate::{
         ContactType, Digester, Identifier, IdentifierRules, Lookup, aliases::AliasReader,
         email::Email,
     },
-    engage::{Admission, CallMetrics, Error, PointDefinitions, Probe, Reader},
+    engage::{Admission, CallLimits, CallMetrics, Error, PointDefinitions, Probe, Reader},
 };
 
 const NAMES: [&str; 3] = ["engage-name", "engage-connection", "engage-tls"];
@@ -34,6 +34,8 @@ const CLOCK: &str = "engage-clock";
 
 /// The most calls per second that Engage asks clients to make with one key.
 const ENGAGE_RATE_LIMIT: f64 = 50.0;
+/// More calls than all checks make together.
+const MAX_CALLS: u32 = 20;
 /// If the clocks differ by more, the wrong vouchers and promotions count as valid.
 const CLOCK_LIMIT: Duration = Duration::from_secs(60);
 
@@ -104,9 +106,15 @@ fn reader(config: &Config) -> Result<Reader, anyhow::Error> {
     })
 }
 
+/// The call budget of the checks: this replica's share, but no check waits for another.
 fn admission(config: &Config, clock: &Clock) -> Admission {
     let metrics = Arc::new(CallMetrics::default());
-    Admission::new(upstream_limits(config), metrics, clock.clone())
+    let share = upstream_limits(config);
+    let limits = CallLimits {
+        burst: share.burst.max(MAX_CALLS),
+        ..share
+    };
+    Admission::new(limits, metrics, clock.clone())
 }
 
 /// The checks that call Engage.
@@ -115,7 +123,7 @@ struct Calls<'a> {
     polls_changes: bool,
     probe: Probe,
     checks: Vec<Check>,
-    /// Whether Engage refused a call because of the rate.
+    /// Whether Engage refused a call because of the rate. Later calls then wait, or are not made.
     is_limited: bool,
 }
 

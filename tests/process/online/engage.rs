@@ -125,7 +125,7 @@ fn contact_type_that_the_tenant_lacks_fails() {
 }
 
 #[test]
-fn wrong_point_definition_fails_and_an_unset_one_warns_among_several() {
+fn wrong_point_definition_fails_and_unset_one_warns_if_several_exist() {
     let server = Engage::start();
     let engage = &server.simulator;
     let online = Online::new(engage).with("ENGAGE__DEFAULT_POINT_DEFINITION", "77");
@@ -154,7 +154,7 @@ fn wrong_point_definition_fails_and_an_unset_one_warns_among_several() {
 }
 
 #[test]
-fn changed_contacts_that_are_not_listed_fail_where_they_are_polled() {
+fn unavailable_list_of_changes_fails_only_if_polling_is_configured() {
     let server = Engage::start();
     let engage = &server.simulator;
     for fault in [403, 404, 400] {
@@ -176,7 +176,7 @@ fn changed_contacts_that_are_not_listed_fail_where_they_are_polled() {
 }
 
 #[test]
-fn rate_above_engages_warns_and_a_429_fails_only_the_rate() {
+fn rate_above_the_documented_limit_warns_and_429_fails_only_engage_rate() {
     let server = Engage::start();
     let engage = &server.simulator;
     let online = Online::new(engage).with("ENGAGE__REQUESTS_PER_SECOND", "60");
@@ -201,6 +201,19 @@ fn rate_above_engages_warns_and_a_429_fails_only_the_rate() {
         checks.assert_only(&["engage-rate"]);
         checks.assert_skipped(&["engage-changes"], "engage-rate");
     }
+}
+
+#[test]
+fn checks_do_not_wait_for_the_call_budget_of_one_of_many_replicas() {
+    let server = Engage::start();
+    let online = Online::new(&server.simulator)
+        .with("ENGAGE__REQUESTS_PER_SECOND", "5")
+        .with("ENGAGE__BURST", "10")
+        .with("ENGAGE__REPLICAS", "10");
+    let checks = online.check();
+    checks
+        .assert("engage-rate", "ok", "10 replicas together")
+        .assert_only(&[]);
 }
 
 /// A response about an unknown contact, dated at this time.

@@ -87,6 +87,10 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
         }
         let (digits, tail) = rest.split_at_checked(2)?;
         let digits = str::from_utf8(digits).ok()?;
+        // Not a sign, which the conversion would accept.
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
         bytes.push(u8::from_str_radix(digits, 16).ok()?);
         rest = tail;
     }

@@ -86,6 +86,7 @@ fn unusable_headers_are_refused_and_not_printed() {
         ),
         ("a=", "has an entry whose value can't be sent"),
         ("a=hush%2", "has an entry whose value can't be sent"),
+        ("a=hush%+9", "has an entry whose value can't be sent"),
         ("a=hush%0d%0ab: c", "has an entry whose value can't be sent"),
         ("a=hush1,A=hush2", "names a field twice"),
         (

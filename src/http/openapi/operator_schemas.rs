@@ -76,7 +76,7 @@ fn replace(schemas: &mut Map<String, Value>, schema: &str, member: &str, mut val
     *old = value;
 }
 
-/// A member of a schema, or of the part of it that is its own.
+/// A member of a schema. If the schema is an `allOf`, a member of the part that has members.
 #[track_caller]
 fn member_of<'a>(schema: &'a mut Value, member: &str) -> &'a mut Value {
     let own = if schema.get("allOf").is_some() {

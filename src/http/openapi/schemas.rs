@@ -225,7 +225,7 @@ fn vary(schemas: &mut Map<String, Value>, name: &str, member: &str, variants: &[
     schemas.insert(name.to_owned(), choice);
 }
 
-/// The schema of the same value about no customer: objects stay, what may be absent is `null`, and so is all else.
+/// The schema of the same value about no customer: objects stay, lists are empty, and everything else is `null`.
 fn guest(schemas: &Map<String, Value>, schema: &Value) -> Value {
     let name = schema["$ref"]
         .as_str()

@@ -112,7 +112,7 @@ pub(in crate::http) async fn switch(
     let enabled = serde_json::from_slice::<bool>(&body).map_err(|_| {
         ApiError::with_detail(Code::InvalidParameter, "the body must be true or false")
     })?;
-    // Off, it frees what was cached, as a purge does.
+    // Switching it off frees what was cached, as a purge does.
     state
         .run_blocking(move |customers| customers.switch_cache(enabled))
         .await?;
@@ -138,9 +138,9 @@ pub(in crate::http) struct StatsJson {
     names: u64,
     /// Identifiers that lead to no contact, or to several.
     negatives: u64,
-    /// Calls within their back-off after a failure.
+    /// Remembered failures of calls.
     failures: u64,
-    /// Contacts whose history is cached.
+    /// Parts of contacts' histories that are cached.
     histories: u64,
     /// Their size.
     history_bytes: u64,

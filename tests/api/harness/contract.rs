@@ -31,7 +31,8 @@ fn parse(document: &str) -> Value {
 /// The ports of operations listeners in this process. All other ports belong to data listeners.
 static OPERATIONS_PORTS: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// Compares responses of a service with the document of each of its listeners. A port may have been another listener's.
+/// Notes which port is the operations listener's, so that each response is compared with the document of its listener.
+/// A port may have been another listener's.
 pub(crate) fn service_listens_at(data: SocketAddr, operations: SocketAddr) {
     let mut ports = OPERATIONS_PORTS
         .lock()
@@ -61,8 +62,8 @@ const OF_HTTP: [&str; 5] = [
     "transfer-encoding",
 ];
 
-/// Compares a response with the document's description of its operation. If the document lacks the path or method, it
-/// must be a problem, or the answer to a preflight.
+/// Compares a response with the document's description of its operation. If the document lacks the path or method, the
+/// response must be a problem, the answer to a preflight, or a file of the console.
 #[track_caller]
 pub(crate) fn check(method: &Method, url: &Url, status: u16, headers: &HeaderMap, body: &[u8]) {
     let (document, path) = (document_of(url), url.path());
@@ -78,7 +79,7 @@ pub(crate) fn check(method: &Method, url: &Url, status: u16, headers: &HeaderMap
     };
     let is_head = *method == Method::HEAD;
     let is_problem = content_type == Some("application/problem+json");
-    // These can occur for any operation: hyper could not read the head; or, at a probe, there is no free connection.
+    // These are not compared with an operation: hyper could not read the head; or a probe was refused with a problem.
     let is_of_any = status == 431 || (is_problem && PROBES.contains(&path));
     let operation = operation_of(document, method, path).filter(|_| !is_of_any);
     let Some(operation) = operation else {

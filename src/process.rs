@@ -1,6 +1,8 @@
 //! The service as a process of the operating system: environment, memory that other processes can't read, open files,
 //! signals, start and end.
 
+mod huge_pages;
+
 use std::{
     collections::BTreeMap,
     io,
@@ -28,7 +30,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The time after a logged signal in which further ignored signals of its kind are not logged.
+use self::huge_pages::HugePages;
+
+/// After a logged signal, further ignored signals of its kind within this time are logged as one, at its end.
 const IGNORED_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What the end of the process needs, however the service ends.
@@ -36,16 +40,18 @@ const IGNORED_LOG_INTERVAL: Duration = Duration::from_secs(10);
 struct End {
     /// The log, once it is started, and how long the shutdown may take from the signal on.
     log: Option<(Log, Duration)>,
-    /// When the first signal arrived.
+    /// When the first signal after the start arrived.
     signalled: Option<Tick>,
 }
 
 /// Serves until SIGTERM or SIGINT, which may come during the start, then flushes the log.
 pub(crate) fn serve(file: Option<PathBuf>) -> Result<(), anyhow::Error> {
+    // Before the start uses much memory.
+    let huge_pages = HugePages::off();
     let clock = Clock::system();
     let end = Arc::new(Mutex::new(End::default()));
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(until_signal(file, &clock, &end));
+    let outcome = runtime.block_on(until_signal(file, &clock, &end, huge_pages));
     let End { log, signalled } = std::mem::take(&mut *locked(&end));
     if let Some((log, time)) = log {
         let end = signalled.map(|at| at + time);
@@ -82,6 +88,7 @@ async fn until_signal(
     file: Option<PathBuf>,
     clock: &Clock,
     end: &Arc<Mutex<End>>,
+    huge_pages: HugePages,
 ) -> Result<(), anyhow::Error> {
     // Before anything that takes time, because without handlers these signals kill the process.
     let Signals {
@@ -100,6 +107,7 @@ async fn until_signal(
         app = start => app.context("the start was aborted")??,
         _ = ending.next() => return Ok(()),
     };
+    tokio::spawn(huge_pages.follow(app.customers(), clock.clone()));
     tokio::spawn(ignore(ignored));
     tokio::spawn(reload_at(hangup, app.reloader()));
     let shutdown = CancellationToken::new();
@@ -183,7 +191,7 @@ pub(crate) fn raise_descriptors() -> usize {
     limit.unwrap_or(usize::MAX)
 }
 
-/// Lowers `server.max_connections` to the descriptors that remain after those for Engage and operators.
+/// Lowers `server.max_connections` to the descriptors that `reserved_descriptors` leaves. Fails if these are too few.
 fn fit_connections(config: &mut Config, descriptors: usize) -> Result<(), anyhow::Error> {
     let configured = config.server.max_connections;
     let reserved = reserved_descriptors(config);

@@ -94,6 +94,11 @@ where
         self.shares.all
     }
 
+    /// The bytes that records take, without the changes of the last moments.
+    pub fn record_bytes(&self) -> u64 {
+        self.records.weighted_size()
+    }
+
     /// How many of these bytes the records may take.
     pub fn records_max_bytes(&self) -> u64 {
         self.shares.records

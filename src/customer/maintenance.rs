@@ -22,6 +22,13 @@ impl CustomerService {
         self.inner.tiers.memory.compressed_bytes()
     }
 
+    /// The bytes that cached contacts take, without the changes of the last moments, and the most that everything
+    /// cached may take.
+    pub fn cached_bytes(&self) -> (u64, u64) {
+        let memory = &self.inner.tiers.memory;
+        (memory.record_bytes(), memory.max_bytes())
+    }
+
     /// Frees what can't be served any more, and the rendered responses of records that were not read since the last
     /// sweep. Visits every entry: not for a thread that serves requests.
     pub fn maintain(&self) {

@@ -6,6 +6,8 @@ mod commands;
 mod configuration;
 mod drain;
 mod harness;
+#[cfg(target_os = "linux")]
+mod huge_pages;
 #[path = "../api/issuer.rs"]
 #[expect(dead_code, reason = "the process needs one key and no server")]
 mod issuer;

@@ -85,9 +85,9 @@ async fn idle(scene: &Scene) -> Result<u64, Failure> {
     service.server.resident()
 }
 
-/// Requests more contacts than fit with their rendered responses, and waits until every record is cold. Fails if a
-/// contact is not answered from memory by each of its aliases. Returns the growth of memory for each contact, and the
-/// size that the service reports.
+/// Requests so many contacts that the cache has no room for all rendered responses, and waits until every record is
+/// cold. Fails if a contact is not answered from memory by each of its aliases. Returns the growth of memory for each
+/// contact, and the size that the service reports.
 async fn memory(scene: &Scene, contacts: usize) -> Result<(f64, String), Failure> {
     let start = Start {
         max_size: &format!("{}KiB", 2 * contacts),

@@ -106,7 +106,11 @@ pub(crate) fn of(report: &Report) -> Vec<Goal> {
     let mut add = |what, bound, value: Option<f64>| {
         goals.extend(value.map(|value| Goal { what, bound, value }));
     };
-    add("cache.max_size: resident / it", 1.1, report.overfull);
+    add(
+        "overfull cache: growth of resident memory / cache.max_size",
+        1.1,
+        report.overfull,
+    );
     let cold = report.cold.as_ref();
     add(
         "first hit on a cold record, µs",

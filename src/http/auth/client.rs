@@ -193,7 +193,7 @@ impl From<config::ClientView> for View {
 /// The 32 bytes of 64 hex digits.
 fn from_hex(hex: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
-    if hex.len() != 64 || !hex.is_ascii() {
+    if hex.len() != 64 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     for (index, byte) in bytes.iter_mut().enumerate() {

@@ -164,7 +164,7 @@ pub(super) fn position(text: &[u8]) -> Result<Position, BackendError> {
 pub(super) fn from_hex(text: &[u8]) -> Result<u64, BackendError> {
     std::str::from_utf8(text)
         .ok()
-        .filter(|text| text.len() == 16)
+        .filter(|text| text.len() == 16 && text.bytes().all(|digit| digit.is_ascii_hexdigit()))
         .and_then(|text| u64::from_str_radix(text, 16).ok())
         .ok_or(BackendError::Unexpected)
 }

@@ -109,7 +109,7 @@ const MAX_FLIGHTS: usize = 1000;
 
 impl CustomerService {
     /// A service with an empty cache. A request waits for at most `patience`; a call that has run for longer than that
-    /// does not delay the next call of the same kind.
+    /// no longer delays the next call for the same contact or identifier.
     pub fn new(
         engage: EngageClient,
         alias_reader: AliasReader,

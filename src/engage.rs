@@ -1,5 +1,5 @@
-//! Client of the Engage API: operations, admission control, transport and parsing. The only module that knows Engage's
-//! paths, keys and status codes.
+//! Client of the Engage API: operations, admission control, transport and parsing. No other module calls Engage's paths
+//! or parses their responses.
 
 mod admission;
 mod call_metrics;

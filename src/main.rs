@@ -171,7 +171,7 @@ async fn healthcheck(file: Option<&Path>) -> Result<(), anyhow::Error> {
     let address = layers::operations_listen(file, &process::environment())?;
     let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
     let addresses: Vec<IpAddr> = match address.ip() {
-        // `[::]` includes IPv4, and is IPv4 only if the machine has no IPv6.
+        // A listener at `[::]` accepts IPv4 too; without IPv6 on the machine, it accepts IPv4 alone.
         ip if ip.is_unspecified() && ip.is_ipv6() => vec![v6, v4],
         ip if ip.is_unspecified() => vec![v4],
         ip => vec![ip],

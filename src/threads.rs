@@ -1,5 +1,5 @@
 //! Synchronization primitives of the cache. `crates/schedules` compiles the cache with a model checker's primitives in
-//! their place. A leaf.
+//! their place. Imports no other module.
 
 pub use std::sync::{
     Mutex, MutexGuard, RwLock,

@@ -188,7 +188,7 @@ impl Inner {
             plan.map_err(|_| mistake("could not be read", "report the log event \"panicked\""))??;
         let changed = &reloaded.changed;
         let prepared = Prepared::new(&self.replaceable, &next.config, changed).await?;
-        // Nothing below fails or waits.
+        // Nothing below waits, and only the log filter can fail.
         prepared.put_in_force(&self.replaceable);
         if let Some(filter) = &source.filter
             && changed.iter().any(|key| key == "telemetry.log")

@@ -114,7 +114,7 @@ pub fn policy(config: &Config) -> Policy {
     }
 }
 
-/// The size limits of the cache.
+/// The cache's size limit, and the longest time that a call may be in flight.
 pub fn bounds(config: &Config) -> Bounds {
     Bounds {
         max_bytes: config.cache.max_size.as_u64(),

@@ -180,8 +180,8 @@ where
     }
 
     /// Remembers that the call failed: for its back-off, or for `retry_after` where that is longer or this is the first
-    /// failure. Returns whether it is the first since the call last succeeded, an invalidation, or ten minutes after
-    /// the last back-off ended.
+    /// failure. Returns whether it is the first since the call last succeeded, an invalidation, the end of an outage,
+    /// or ten minutes after the last back-off ended.
     pub fn note_failure(
         &self,
         call: &CallKey,

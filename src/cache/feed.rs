@@ -12,8 +12,9 @@
 //!   position: once everything is applied again, nothing was missed, and all data is trusted as before. Where something
 //!   was missed, all data is dropped.
 //!
-//! A hit costs two atomic loads: the moment at which trust ends is stored in advance, and its return is stored at the
-//! next event or status query. So a process that was suspended distrusts its memory from the moment it continues.
+//! A hit costs two atomic loads: the moment at which trust ends is stored in advance; that trust has returned is stored
+//! at the next event or status query. So a process that was suspended distrusts its memory from the moment it
+//! continues.
 
 mod window;
 

@@ -5,9 +5,9 @@
 //! lag and the longest flight after it: within the lag the part is filled from its entity endpoint only, and the
 //! overview's copy of it is discarded.
 //!
-//! The tables are bounded. When one is full, a single fence around everything replaces all others, and for the
-//! overview's lag everything is filled from entity endpoints. The cost is a cold cache and a share of the call budget;
-//! no promise is broken.
+//! The tables are bounded. When a shard of one is full, a single fence around everything replaces those that it covers,
+//! and for the overview's lag everything is filled from entity endpoints. The cost is a cold cache and a share of the
+//! call budget; no promise is broken.
 
 mod table;
 
@@ -81,7 +81,7 @@ impl Fence {
 
 impl Fences {
     /// Fences that are kept for `overview_lag`, and for as long as a call that began within it may last. Each table has
-    /// at most `max_fences`.
+    /// at most `max_fences`, rounded up to the same number for each shard.
     pub fn new(overview_lag: Duration, longest_flight: Duration, max_fences: usize) -> Self {
         Self {
             // 0 is "never": the first event is 1.

@@ -231,7 +231,8 @@ where
         self.place_negative(key, &found, why);
     }
 
-    /// The same for what a request of that provenance found. `false` where a fence or a newer alias forbids it.
+    /// The same for what a request of that provenance found. `false` if a fence forbids it or a newer alias contradicts
+    /// it. A fence keeps any entry out; a newer alias only that of another replica.
     pub(super) fn place_negative(&self, key: &LookupKey, found: &Provenance, why: E) -> bool {
         let source = found.source;
         let mut newer = false;

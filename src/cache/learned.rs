@@ -11,8 +11,8 @@
 //!   the record, and the purge of the contact forbids all its aliases. A later store meets the predicate, and what was
 //!   requested before it is not stored, so nothing is learned from it. Aliases may be learned from what was requested
 //!   later.
-//! - **A purge of the contact** raises its fence first. An alias that is placed later sees it; one that was placed before
-//!   does not stand until a sweep removes it, and a sweep waits for changes under way.
+//! - **A purge of the contact** raises its fence first. An alias that is placed later sees it; one that was placed
+//!   before is not served any more, and a sweep, which waits for changes under way, removes it.
 //! - **An invalidation of the profile** does not end the contact's aliases, learned or not: the search checks whether
 //!   the profile that replaces it still shows the identifier.
 //! - **An alias that was purged or found wrong** has a fence that forbids what was requested before, and within the

@@ -49,7 +49,7 @@ impl FillCounter {
         }
     }
 
-    /// Adds the bytes. Returns whether the limit was reached; then the count starts again.
+    /// Adds the bytes. Returns whether the limit was exceeded; then the count starts again.
     pub(super) fn note(&self, bytes: u32) -> bool {
         let bytes = u64::from(bytes);
         let is_reached = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > self.limit;
@@ -100,7 +100,7 @@ where
 
     /// Whether records take more than half of the cache's bytes.
     pub(super) fn is_half_full(&self) -> bool {
-        self.records.weighted_size() > self.max_bytes() / 2
+        self.record_bytes() > self.max_bytes() / 2
     }
 
     /// Removes aliases and histories that have been too old to be served for a while, and sweeps the records. Visits

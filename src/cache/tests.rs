@@ -325,7 +325,7 @@ fn purge_of_everything_leaves_nothing_in_memory() {
 }
 
 #[test]
-fn debug_output_of_a_record_shows_no_data() {
+fn debug_output_of_compressed_parts_shows_no_data() {
     let (cache, _) = cache();
     let profile = Profile {
         first_name: Some("Alva".into()),

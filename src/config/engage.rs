@@ -12,7 +12,7 @@ use super::{duration, printed};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngageConfig {
-    /// The URL of Engage: `https://{client}.voyado.com`; plain http on loopback only.
+    /// The URL of Engage: `https://{client}.voyado.com`; plain http on loopback only, unless `allow_plain_http`.
     pub base_url: String,
     /// Whether plain http is allowed to other machines, which sends the API key and personal data unencrypted.
     pub allow_plain_http: bool,
@@ -56,8 +56,8 @@ pub struct EngageConfig {
     pub requests_per_second: f64,
     /// Calls at once beyond that rate, of all replicas together.
     pub burst: u32,
-    /// The number of replicas that share rate and burst equally. With a shared tier: the share of a replica that has
-    /// never reached it.
+    /// The number of replicas that share rate and burst equally. With a shared tier it only determines the share of a
+    /// replica that has never reached the tier.
     pub replicas: u32,
     /// The most concurrent calls of this process.
     pub max_concurrency: usize,

@@ -32,8 +32,8 @@ pub struct ServerConfig {
     /// The largest body that is accepted.
     #[serde(serialize_with = "printed::exact")]
     pub max_body: ByteSize,
-    /// The most concurrent connections; beyond it, each new connection closes the one that has been idle longest.
-    /// Lowered at the start if the limit of open files is too low.
+    /// The most concurrent connections; beyond it, each new connection closes the one that has been idle longest, if
+    /// any is idle. Lowered at the start if the limit of open files is too low.
     pub max_connections: usize,
     /// How long the service keeps answering after SIGTERM, no longer ready, before the drain starts.
     #[serde(with = "duration")]

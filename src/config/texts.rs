@@ -4,7 +4,8 @@
 /// What is wrong with a text, and the remedy.
 pub(super) type TextFault = (&'static str, &'static str);
 
-/// The keys of secrets, whose values may contain the characters of placeholders, such as `{`, `<` and `$`.
+/// The keys of secrets except `redis.url`. Their values may contain the characters of placeholders, such as `{`, `<`
+/// and `$`.
 const SECRETS: [&str; 9] = [
     "engage.api_key",
     "operations.token",

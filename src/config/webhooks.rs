@@ -36,10 +36,11 @@ pub struct WebhookConfig {
     /// The time without a delivery after which the feed counts as silent.
     #[serde(with = "duration")]
     pub silence: Duration,
-    /// The longest lifetime while webhooks may be missing.
+    /// The longest lifetime while webhooks, or the invalidations of other replicas, may be missing.
     #[serde(with = "duration")]
     pub fallback_lifetime: Duration,
-    /// How often `/contacts/changes` is polled while webhooks may be missing; unset = never.
+    /// How often `/contacts/changes` is polled while webhooks may be missing; it is also polled once when they arrive
+    /// again. Unset = never.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",

@@ -11,7 +11,7 @@ pub(super) enum AddressStatus {
     Ok,
     /// Absent or blank.
     Missing,
-    /// Rejected by our parser.
+    /// Rejected by our parser; never a postal address, which is not parsed.
     Malformed,
     /// Engage warns about it.
     Warned,

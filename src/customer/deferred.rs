@@ -20,7 +20,7 @@ impl CustomerService {
                 Err(Error::Upstream(error)) if error.is_for_lack_of_budget() => {
                     let again = now.tick + PAUSE;
                     if again >= query.deadline {
-                        // The deadline would pass first, and no call was made.
+                        // The deadline would pass first. The error says that this call was not made.
                         return Err(error.into());
                     }
                     clock.sleep_until(again).await;

@@ -21,7 +21,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether Engage's answer is about the identifier itself: it leads to no contact, or to several.
+    /// Whether Engage's answer is about the identifier itself: it is unknown, ambiguous or malformed, or its contact
+    /// type is unknown.
     pub fn is_about_the_identifier(&self) -> bool {
         matches!(self, Self::Upstream(error) if error.is_about_the_identifier())
     }

@@ -1,5 +1,5 @@
 //! The shared upstream calls, each made once for all requests that wait for it. Every kind of call has the same steps:
-//! begin, call Engage, check that the response is about what was requested as far as it shows that, store.
+//! begin, call Engage, check (as far as the response shows it) that it is about what was requested, store.
 //!
 //! The outcome is handed directly to the waiting requests, so an eviction in between costs none of them its answer.
 
@@ -33,7 +33,8 @@ use crate::{
 /// How a call ended.
 #[derive(Clone, Debug)]
 pub(super) struct FetchOutcome {
-    /// When its upstream request began; `None` if it was not admitted.
+    /// When its upstream request began or, if another replica made the call, when the shared tier was read; `None` if
+    /// it was not admitted.
     pub(super) start: Option<FetchStart>,
     /// What it fetched.
     pub(super) outcome: Result<Fetched, Error>,
@@ -65,7 +66,7 @@ pub(super) struct Fetched {
     pub(super) alias: Option<Alias>,
     /// The parts that may be served.
     pub(super) parts: Arc<Parts>,
-    /// Whether another replica made the call. If so, a part that is absent was not requested.
+    /// Whether another replica made the call. If so, a part that is absent may still be in the overview.
     pub(super) is_shared: bool,
 }
 
@@ -237,8 +238,8 @@ impl Inner {
         }
     }
 
-    /// Records the result of a call, for its back-off and for the log. A failure of the call itself is logged once,
-    /// until the call succeeds again.
+    /// Records the result of a call, for its back-off and for the log. A failure of the call itself is logged again
+    /// only once the call has succeeded or the failure was forgotten.
     pub(super) fn note(
         &self,
         call: &CallKey,

@@ -97,10 +97,10 @@ pub enum CacheStatus {
     /// Not cached here, or too old, but another replica had fetched it. Engage was not called.
     Shared = 1,
     /// Served from memory although it, or the alias that led to it, is too old, because Engage fails. For whole
-    /// responses only.
+    /// responses, and for parts of the history.
     StaleIfError = 2,
     /// Served from memory although it, or the alias that led to it, is too old, because Engage is slow. For whole
-    /// responses only.
+    /// responses, and for parts of the history.
     StaleIfSlow = 3,
     /// Cached, but too old: Engage was called.
     Stale = 4,
@@ -110,7 +110,8 @@ pub enum CacheStatus {
     Request = 6,
     /// The cache is off: Engage was called.
     Bypass = 7,
-    /// Nothing is cached and Engage is unavailable: the response is without a customer. For whole responses only.
+    /// No cached data may be served, and Engage gave no usable answer: the response is without a customer. For whole
+    /// responses only.
     Guest = 8,
 }
 

@@ -1,6 +1,6 @@
 //! A contact's history for one request: from the cache if it is fresh enough, else from Engage. A part that can't be
-//! fetched is missing in the response and does not fail it; only a request that accepts cached data alone fails without
-//! a part.
+//! fetched is missing in the response and does not fail it; only a request with `only-if-cached` fails if a part is not
+//! cached.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,8 @@ use crate::{
     engage,
 };
 
-/// More rounds than the invalidations of one contact that are plausible during a request.
+/// Upper bound of the rounds of one request. Each invalidation of the contact during the request may cause another
+/// round; this many are not plausible.
 const MAX_ROUNDS: usize = 6;
 
 /// What a request wants from a contact's history.
@@ -76,7 +77,7 @@ struct HistorySearch<'a> {
     is_fresh: bool,
     /// What this request's calls fetched, if anything.
     fetched: Option<Arc<HistoryEntry>>,
-    /// What was cached when the request arrived.
+    /// The provenance of the entry that was cached when this search began.
     first_read: Option<Provenance>,
     has_failed: bool,
     /// Whether the failure allows stale data to be served.

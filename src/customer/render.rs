@@ -2,7 +2,8 @@
 //!
 //! Every key is always present; absent values are `null` or an empty list; amounts of money are exact. Vouchers and
 //! promotions that have been redeemed or have expired by the time of rendering are left out, even from stale records; a
-//! requested history has redeemed vouchers. The next moment at which a byte would change is returned with the bytes.
+//! requested history has redeemed vouchers. The next moment at which a byte outside the history would change is
+//! returned with the bytes.
 
 mod current;
 mod guest;

@@ -28,7 +28,8 @@ const OVERLAP: Duration = Duration::from_secs(120);
 
 /// After this many unreadable polls in a row everything is invalidated.
 const MAX_UNREADABLE: u32 = 3;
-/// The least time between two invalidations of everything: a list that stays unusable must not keep the cache empty.
+/// The least time between two invalidations of everything if no poll succeeds in between: a list that stays unusable
+/// must not keep the cache empty.
 const FENCE_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// The number of contacts that are invalidated before other tasks run.
 const BATCH: usize = 1000;

@@ -31,7 +31,8 @@ pub struct SharedExplanation {
     pub alias: Option<SharedAliasView>,
     /// The contact that the alias leads to.
     pub leads_to: Option<ContactId>,
-    /// How long other replicas still wait for a flight that looks up the identifier; zero without such a flight.
+    /// How long other replicas still wait for a flight that looks up the identifier; zero without such a flight, and
+    /// for a contact id without a type.
     pub busy: Duration,
     /// The contact that the identifier leads to, and the contacts that this replica's memory has for it; eight at most.
     pub contacts: Vec<SharedContact>,

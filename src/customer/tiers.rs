@@ -131,7 +131,7 @@ pub(super) enum Fill<'a> {
     },
     /// A part of a contact.
     Part(ContactId, PartData),
-    /// No contact, or more than one, has the identifier.
+    /// No contact, or more than one, has the identifier, or Engage rejects it.
     Negative {
         /// The identifier.
         requested: &'a Lookup,

@@ -44,7 +44,8 @@ pub struct Aliases {
     pub phone: FieldValue<PhoneReading>,
     /// National id: keyed digests only.
     pub national_id: FieldValue<KeyedDigest>,
-    /// Member number and external id, in the form in which custom keys are compared.
+    /// Member number and external id, in the form in which custom keys are compared; absent if `customKey` does not
+    /// search it.
     pub custom_keys: [FieldValue<Box<str>>; 2],
 }
 

@@ -31,8 +31,8 @@ impl ContactId {
         Uuid::try_parse(text).ok().map(Self)
     }
 
-    /// Parses a GUID with or without hyphens, in braces or parentheses, in either case. For Engage's data, not for
-    /// callers'.
+    /// Parses a GUID with or without hyphens, in braces, in parentheses or after `urn:uuid:`, in either case. For
+    /// Engage's data, not for callers'.
     pub fn parse_lenient(text: &str) -> Option<Self> {
         let text = text.trim();
         let bare = [('{', '}'), ('(', ')')]

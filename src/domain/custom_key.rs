@@ -37,15 +37,15 @@ impl CustomKey {
     }
 }
 
-/// Returns the form of a contact's attribute for comparison; `None` if it cannot be a key.
+/// Returns the form of a contact's attribute for comparison; `None` if it contains a control or replacement character.
 pub(super) fn folded_field(text: &str) -> Option<Box<str>> {
     let is_unreadable = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
     let folded = fold(text);
     (!folded.contains(is_unreadable)).then_some(folded)
 }
 
-/// Trims and lower-cases. A character whose lower case is ASCII, such as the Kelvin sign, is kept: folding it would
-/// make two keys equal.
+/// Trims and lower-cases. The Ångström sign and characters whose lower case contains ASCII, such as the Kelvin sign,
+/// are kept: folding them would make two keys equal.
 fn fold(text: &str) -> Box<str> {
     let mut folded = String::with_capacity(text.len());
     for character in text.trim().chars() {

@@ -64,8 +64,8 @@ impl<T> FieldValue<T> {
     }
 
     /// Parses a field that may have several values. If the whole text is unreadable it is split at semicolons, commas,
-    /// vertical bars, tabs, line ends and the words `or` and `and`, then at slashes too, then at blanks too, and each
-    /// piece must be readable.
+    /// vertical bars, tabs, line ends and the words `or` and `and`, then at slashes too, then at blanks too; each piece
+    /// must be readable, and there may be at most eight.
     pub fn parse_list(text: &str, read: impl Fn(&str) -> Vec<T>) -> Self {
         let whole = read(text);
         if !whole.is_empty() {

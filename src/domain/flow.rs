@@ -23,7 +23,8 @@ listed_enum! {
     }
 }
 
-/// The classes of priorities, lowest first: every call of a class precedes those of the classes below it.
+/// The classes of priorities, lowest first: every call of a class that may start precedes those of the classes below
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PriorityClass {
     /// Refreshes of what is cached.

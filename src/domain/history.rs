@@ -156,7 +156,7 @@ pub struct PointTransaction {
     pub description: Option<Box<str>>,
     /// When it happened.
     pub date: Timestamp,
-    /// From when on the points can be used, if known. Until then they are pending.
+    /// When the points become usable, if known. Until then they are pending.
     pub valid_from: Option<Timestamp>,
     /// Until when they can be used; `None` means for ever, or unknown.
     pub valid_to: Option<Timestamp>,

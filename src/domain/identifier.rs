@@ -70,7 +70,7 @@ pub struct IdentifierRules {
     pub national_id_country: Option<national_id::Country>,
 }
 
-/// Why a value is refused, named after Engage's error codes. Messages never contain the value.
+/// Why a value is refused, named after Engage's error code if it has one. Messages never contain the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentifierError {
     /// Not a GUID in its hyphenated form.
@@ -85,7 +85,7 @@ pub enum IdentifierError {
     /// An e-mail address with characters outside ASCII in its domain.
     #[error("the domain of an e-mail address must be ASCII; use its xn-- form")]
     EmailDomainNotAscii,
-    /// Not a phone number, or a national one that is not valid in the region.
+    /// Not a phone number, or a national one whose length is not possible in the region.
     #[error("not a phone number")]
     InvalidPhoneNumber,
     /// Not a Swedish or Finnish national id.

@@ -54,9 +54,9 @@ impl NationalId {
     /// whose hundredth anniversary is this year or earlier (Skatteverket: personnummer).
     ///
     /// `010203-9024` may be of either country: of the one whose check digit is right. If both are right, or neither is
-    /// and check digits are ignored, it is of `country`. Without `country` it is Finnish if both are right and the
-    /// Swedish number would be a samordningsnummer, which is rare; otherwise Swedish, because the Finnish birth would
-    /// be before 1932.
+    /// and check digits are ignored, it is of `country`. Without `country` it is Finnish if both are right, it has no
+    /// `+`, and the Swedish number would be a samordningsnummer, which is rare; otherwise Swedish, because the Finnish
+    /// birth would be before 1932.
     pub fn parse(
         text: &str,
         check_digits: bool,
@@ -143,7 +143,8 @@ impl NationalId {
     }
 }
 
-/// Returns the text without blanks, in upper case, with plain hyphens; `None` if it is too long.
+/// Returns the text without blanks, in upper case, with plain hyphens; `None` if it is too long or has other characters
+/// outside ASCII.
 fn compact(text: &str) -> Option<String> {
     let mut compact = String::with_capacity(MAX_LENGTH);
     for character in text.chars() {

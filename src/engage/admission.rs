@@ -2,8 +2,8 @@
 //! pauses after a 429, the concurrency limit, the fair queue, a circuit breaker per group of endpoints, and the retry
 //! budget.
 //!
-//! There is no background task: each waiting call wakes when the next call may start or a permit is returned, and then
-//! admits every call that may start.
+//! There is no background task: each waiting call wakes when the next call may start, a permit is returned, a request
+//! for tokens ends or the limits change, and then admits every call that may start.
 
 mod breaker;
 mod concurrency;

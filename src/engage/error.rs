@@ -40,7 +40,7 @@ pub enum Error {
     Failed {
         /// The status.
         status: u16,
-        /// `Retry-After`, if sent.
+        /// How long not to repeat the call, if a 5xx had a `Retry-After`.
         retry_after: Option<Duration>,
     },
     /// The response is unreadable.
@@ -67,7 +67,7 @@ pub enum Error {
         /// Time until a call may be made.
         retry_after: Duration,
     },
-    /// Too many upstream calls are in flight or queued.
+    /// The call left the queue while the concurrency limit had no permit for it, or too many flights are under way.
     #[error("too many upstream calls")]
     Overloaded,
     /// No connection could be made, or it broke.

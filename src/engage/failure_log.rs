@@ -79,7 +79,7 @@ struct Failing {
     since: Tick,
     last: Tick,
     failures: u64,
-    /// Failures since a call last succeeded.
+    /// Failures since a call last succeeded, without those that are no news.
     in_a_row: u32,
     is_outage: bool,
     /// When a call first succeeded after the last failure.

@@ -1,5 +1,5 @@
 //! Single calls that show whether Engage accepts the configuration, for `check-config --online`. They change nothing,
-//! request a contact that does not exist, and are made one after the other, within the call budget.
+//! look up only contacts that do not exist, and are made one after the other, within the call budget.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -119,7 +119,8 @@ impl Resolver {
     }
 
     /// Called after connecting to `used` failed. Returns whether there are other addresses to try. If the connection
-    /// timed out and there are several addresses, the first becomes the last; otherwise waits for another look-up.
+    /// timed out and there are several addresses, the first becomes the last. Otherwise waits for another look-up,
+    /// unless one has just finished or the running one is overdue.
     pub(super) async fn has_other_addresses(&self, used: &[SocketAddr], timed_out: bool) -> bool {
         let mut changed = self.0.changed.subscribe();
         let mut waits_for = None;

@@ -116,7 +116,7 @@ pub(super) async fn serve_connection<S>(
     }
 }
 
-/// Which requests for this path may be answered.
+/// Whether a request for this path may be answered on the connection. Counts one that is turned away.
 fn admit(permit: &ConnectionPermit, path: &str) -> RequestAdmission {
     if permit.is_admitted() {
         RequestAdmission::Full

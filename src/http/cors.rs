@@ -26,8 +26,8 @@ const ALLOWED: [HeaderName; 7] = [
     REQUEST_ID,
 ];
 
-/// The fields that a script may read in addition to those that CORS always allows. Those about the cache are not among
-/// them: they could disclose to a shopper what others requested.
+/// The fields that a script may read in addition to those that CORS always allows. `Cache-Status` and `Server-Timing`
+/// are not among them: they could disclose to a shopper what others requested.
 const EXPOSED: [HeaderName; 6] = [
     header::AGE,
     header::ETAG,

@@ -37,7 +37,7 @@ pub(super) struct Decision {
     pub(super) status: StatusCode,
     /// The code of a problem.
     pub(super) code: Option<&'static str>,
-    /// What the cache did; `None` of a problem.
+    /// What the cache did; `None` if the response is a problem.
     pub(super) cache_status: Option<CacheStatus>,
     pub(super) cause: Cause,
 }
@@ -48,7 +48,7 @@ pub(super) type LookUpOutcome<'a> = Result<(StatusCode, CacheStatus), &'a ApiErr
 /// Why a look-up was answered as it was.
 #[derive(Debug)]
 pub(super) enum Cause {
-    /// How each part came about.
+    /// Where each part of the response came from, and why.
     Parts(Arc<Reasons>),
     /// Why no customer was found: an error's text, as in the log; for a look-up of a batch, the problem's code.
     Failure(Box<str>),

@@ -52,11 +52,11 @@ listed_enum! {
         Cached => "held",
         /// It was not cached, and was fetched by the deadline.
         Fetched => "fetched",
-        /// There is no such contact, several share the identifier, or Engage refuses the identifier.
+        /// There is no such contact, or several share the identifier.
         Unknown => "unknown",
         /// It was not fetched by the deadline.
         Late => "late",
-        /// It was malformed, or the client may not make it.
+        /// It was malformed, the client may not make it, or Engage refuses the identifier.
         Refused => "refused",
         /// The client's rate or its enumeration guard did not allow it.
         Limited => "limited",

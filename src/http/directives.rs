@@ -19,7 +19,8 @@ pub(super) struct Directives {
 }
 
 impl Directives {
-    /// The directives of a request. Unknown and malformed ones are ignored.
+    /// The directives of a request. Unknown ones are ignored. Of a repeated one the last counts; a malformed one counts
+    /// as absent.
     pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         let mut directives = Self::default();
         let values = headers.get_all(header::CACHE_CONTROL).iter();

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn unspecified_listen_address_accepts_any_address_and_no_name() {
+    fn unspecified_listen_address_accepts_any_address_but_no_unlisted_name() {
         for listen in ["0.0.0.0", "::"] {
             for accepted in ["192.0.2.9:9090", "[2001:db8::9]:9090", "0.0.0.0"] {
                 assert!(host(listen, accepted), "{listen} {accepted}");

@@ -137,7 +137,7 @@ fn select(
             return None;
         }
         let rendered = customers.render_at(found, &shape, arrived).ok()?;
-        // Last, since a request that counts against the client's rate must be answered here.
+        // The last check, since a request that counts against the client's rate must be answered here.
         caller.admit(arrived.tick).ok()?;
         caller.record_shown(found.record.id);
         customers.count_served(found, None, arrived.tick);

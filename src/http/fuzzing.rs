@@ -148,7 +148,7 @@ fn is_repeated(params: &Params<'_>, name: &str) -> bool {
     is_cut || params.0.iter().filter(|(given, _)| given == name).count() > 1
 }
 
-/// A parsed look-up is within the caller's rights, and its identifier is in canonical form.
+/// A parsed look-up is consistent, has no national id from a URL, and its identifier is in canonical form.
 fn check_lookup(params: Params<'_>, location: ParamLocation) {
     let caller = Caller::unrestricted(&CLOCK);
     let has_repeated = params

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::telemetry::Limit;
 
-/// How long accepting pauses when the process has no file descriptor left.
+/// How long accepting pauses after a failure, such as that the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How many connections may wait to be accepted; the kernel's own limit (`net.core.somaxconn`) counts too.
@@ -72,7 +72,7 @@ impl Listener {
         self.address
     }
 
-    /// The most connections at the same time.
+    /// The most connections at the same time, without the reserve for probes.
     pub fn max_connections(&self) -> usize {
         self.slots.max()
     }

@@ -52,7 +52,8 @@ impl LogContext {
         self.trace.as_deref().and_then(RequestTrace::recorded_id)
     }
 
-    /// The request has a valid credential: an operator's token, or the signature of a webhook.
+    /// The request has a valid credential: an operator's token, or the signature of a webhook; or the operations
+    /// listener has no token.
     pub(super) fn identify(&self) {
         self.is_identified.store(true, Ordering::Relaxed);
     }

@@ -87,7 +87,8 @@ impl FromRef<OperationsState> for Readiness {
     }
 }
 
-/// Refuses requests of pages of other origins, and those whose `Host` is not this listener, whatever the route.
+/// Refuses requests whose `Host` is not this listener, whatever the route, and requests of pages of other origins,
+/// except one that opens the console.
 pub(super) fn check_entry(
     entry: &EntryRules,
     request: &Parts,

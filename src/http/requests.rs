@@ -1,7 +1,7 @@
 //! Metrics of answered requests, and their log events. Neither contains a URL, a body, or a header of the caller's
 //! other than a well-formed request id and the trace id of a client with a key.
 //!
-//! Hits are frequent, so the series of every cache status is looked up at the start: a request needs no look-up by label.
+//! Hits are frequent, so the series of every cache status is looked up at the start: a hit needs no look-up by label.
 
 use std::time::Duration;
 

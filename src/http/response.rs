@@ -93,8 +93,8 @@ impl SelectedResponse {
     }
 }
 
-/// The response if Engage is unavailable and nothing usable is cached. It is about no customer, so it has no validator
-/// and no age, by which a caller might cache it.
+/// The response to a caller that accepts a guest, if Engage is unavailable and nothing usable is cached, or refuses the
+/// default contact type. It is about no customer, so it has no validator and no age, by which a caller might cache it.
 pub(super) fn guest(body: Vec<u8>, request: &Parts) -> Result<CustomerResponse, ApiError> {
     if request.headers.contains_key(header::IF_MATCH) {
         return Err(ApiError::new(Code::PreconditionFailed));

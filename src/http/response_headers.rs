@@ -1,6 +1,6 @@
 //! Header fields, described once for both forms of a response: hyper's [`HeaderMap`], and the bytes of a response that
-//! the [fast path](super::fast_path) writes. hyper adds `Content-Length` and `Date` by itself; in a response that hyper
-//! does not write, this module adds them.
+//! the [fast path](super::fast_path) writes. hyper adds `Content-Length` and `Date` by itself; a response that hyper
+//! does not write gets them where it is written.
 
 use std::time::Duration;
 

@@ -159,7 +159,7 @@ impl HttpService {
             .map(|state| &state.rules.digester)
     }
 
-    /// Logs how many events the limits dropped, at the end of the service.
+    /// Logs how many events about requests and connections the limits dropped, at the end of the service.
     pub fn log_dropped_events(&self) {
         self.unauthenticated_limit.report();
         self.connection_limit.report();

@@ -46,7 +46,7 @@ const CHALLENGE: &str = "Svix realm=\"engage-bff webhooks\"";
 /// to `MIN_READ_LIMIT` if that is more.
 const MAX_READ_FACTOR: usize = 4;
 const MIN_READ_LIMIT: usize = 4 << 20;
-/// How many ids of accepted messages are remembered: ten minutes at 800 a second.
+/// At least this many of the latest ids of accepted messages are remembered: ten minutes at 800 a second.
 const MAX_SEEN: usize = 500_000;
 /// How many ids of messages that were not understood are remembered.
 const MAX_MISSED: usize = 10_000;

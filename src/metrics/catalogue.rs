@@ -11,7 +11,7 @@ pub mod values;
 use super::Definition;
 
 /// Defines families, and the list of them. `NAME = kind, "name" [label: values, label without known values]: "help",
-/// "note";`, and `from` a function that lists the series if not every combination of the values is one.
+/// "note";`. If not every combination of the values is a series, `from` names a function that lists the series.
 macro_rules! families {
     ($(
         $NAME:ident = $kind:expr, $name:literal [$($label:ident $(: $values:expr)?),*] $(from $rows:path)?:
@@ -66,7 +66,7 @@ mod tests {
     use crate::metrics::Kind;
 
     #[test]
-    fn names_are_unique_and_say_their_unit() {
+    fn names_are_unique_and_end_as_their_kind_requires() {
         let names: BTreeSet<_> = all().map(|family| family.name).collect();
         assert_eq!(names.len(), all().count());
         for Definition { name, kind, .. } in all() {

@@ -31,7 +31,7 @@ pub type Gauges = Series<Gauge>;
 /// The series of a family of histograms.
 pub type Histograms = Series<Histogram>;
 
-/// The series of a family. Clones share them. Code that counts often looks its series up once, at the start.
+/// The series of a family. Clones share them. Code that counts frequently looks up its series once, at the start.
 #[derive(Clone, Debug)]
 pub struct Series<M> {
     definition: &'static Definition,

@@ -14,7 +14,8 @@ use super::{
     protocol::{TOKEN_LEASE, TokenCommand},
 };
 
-/// What this replica knows of the budget and the others, and the number of its last command.
+/// The settings of the budget, the number of replicas as far as it is known, and the number of this replica's last
+/// command.
 pub(super) struct Budget {
     settings: Mutex<BudgetSettings>,
     /// How many replicas there are, this one included.

@@ -24,7 +24,8 @@ use crate::{
 pub struct SharedView {
     /// The contact, if the identifier is a contact id or leads to one.
     pub contact: Option<ContactId>,
-    /// The alias or negative entry, where it was looked up by an identifier.
+    /// The alias or negative entry, where it was looked up by an identifier; also one that a purge of its contact or an
+    /// invalidation has ended.
     pub alias: Option<SharedAliasView>,
     /// The parts of the contact.
     pub parts: PartMap<Option<SharedValueView>>,

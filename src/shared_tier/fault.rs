@@ -23,7 +23,7 @@ pub(super) enum Why {
     Fault(Fault),
     /// No configured key unwraps the epoch's secret.
     WrongKey,
-    /// The stream did not follow to the current epoch.
+    /// The stream did not follow to the current epoch, or is not the one that was read.
     Behind,
     /// The configuration of its connections was reloaded.
     Reloaded,

@@ -34,7 +34,7 @@ pub(super) struct Link {
 pub(super) enum Condition {
     /// Be tried.
     Usable(Link),
-    /// Wait for the next epoch to be opened: this one has ended.
+    /// Not be tried before the next epoch is opened: this one has ended.
     EpochEnded(Link),
     /// Not be tried before the stream has caught up.
     CatchingUp(Link),
@@ -50,7 +50,7 @@ pub(super) struct GuardStatus {
     pub(super) is_usable: bool,
     /// The last round trip, and their exponential average.
     pub(super) round_trips: Option<(Duration, Duration)>,
-    /// When the current epoch was opened.
+    /// When this session entered the current epoch.
     pub(super) epoch_since: Option<Tick>,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Guard {
     metrics: Arc<Metrics>,
     started: Tick,
     state: RwLock<State>,
-    /// The state has changed, or the epoch.
+    /// The session or its epoch has ended, or the next epoch was opened.
     changed: Notify,
     /// Whether any session has caught up.
     was_caught_up: watch::Sender<bool>,
@@ -152,8 +152,8 @@ impl Guard {
         }
     }
 
-    /// Runs an operation until the deadline. A failure that others would have too ends the session; where the epoch has
-    /// ended, the background task opens the next.
+    /// Runs an operation until the deadline. Every failure ends the session, except that of a full server, and except
+    /// the end of the epoch: then the background task opens the next.
     pub(super) async fn call<T>(
         &self,
         link: &Link,
@@ -341,7 +341,7 @@ impl Guard {
         }
     }
 
-    /// Returns after the state has changed. For one task.
+    /// Returns after the session or its epoch has ended, or the next epoch was opened. For one task.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use super::protocol::{EpochId, Position};
 use crate::clock::Tick;
 
-/// Heartbeats that wait for the stream: more are never needed, since each replaces those before.
+/// The most heartbeats that wait for the stream. A further one replaces the oldest.
 const BEATS: usize = 8;
 
 /// See the module.

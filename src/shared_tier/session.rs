@@ -1,5 +1,5 @@
 //! The background task: connects, opens the current epoch, brings the reader of the stream into it, and starts again
-//! after a failure. It alone makes the tier available.
+//! after a failure. It alone begins sessions; an announcement may also open the next epoch.
 
 use std::{sync::Arc, time::Duration};
 

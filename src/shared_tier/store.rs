@@ -41,7 +41,7 @@ impl Inner {
             Err(overtaken) => return overtaken,
         };
         let Some(command) = self.store_command(&link.epoch, &lease, start, fill) else {
-            // Nothing in the fill can be shared, or the fill is not about what was leased.
+            // The fill is not about what was leased, or is a negative entry that is too long.
             self.release_at(&link, &lease).await;
             return Overtaken::default();
         };
@@ -117,7 +117,7 @@ impl Inner {
         }
     }
 
-    /// What to store. `None` if there is nothing to store.
+    /// What to store. `None` if the fill is not about what was leased, or is a negative entry that is too long.
     fn store_command(
         &self,
         epoch: &Epoch,

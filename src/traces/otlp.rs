@@ -150,8 +150,7 @@ struct List {
 const ERROR: i32 = 2;
 /// The bit of `flags` that marks a recorded trace.
 const SAMPLED: u32 = 1;
-/// The bits of `flags` that say whether it is known if the parent, or the linked span, is in another process, and
-/// whether it is.
+/// Bits of `flags`: whether it is known in which process the parent is, and whether that is another one.
 const KNOWS_REMOTE: u32 = 1 << 8;
 const IS_REMOTE: u32 = 1 << 9;
 

@@ -121,7 +121,7 @@ impl Contacts {
         !self.named.is_empty() && !self.is_unreadable
     }
 
-    /// Whether a strict key was unreadable.
+    /// Whether a strict key was unreadable, or there were too many ids.
     pub(super) fn is_unreadable(&self) -> bool {
         self.is_unreadable
     }
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn other_ids_count_only_if_no_contact_is_named() {
+    fn other_ids_count_for_contact_events_and_known_events_without_named_contacts() {
         let [id, other] = [ID, OTHER].map(|id| ContactId::parse(id).expect("an id"));
         let both = format!("{{\"contactId\":\"{ID}\",\"id\":\"{OTHER}\"}}");
         let alone = format!("{{\"voucherId\":\"{OTHER}\"}}");

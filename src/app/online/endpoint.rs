@@ -20,7 +20,7 @@ pub(super) struct Endpoint<'a> {
     pub(super) exposes: Option<&'static str>,
 }
 
-/// What is exchanged with Engage and with the token issuer.
+/// What calls to Engage send. Also given for the token issuer, whose URL is never plain HTTP to another machine.
 pub(super) const KEYS_AND_DATA: &str = "keys and personal data";
 
 impl Endpoint<'_> {

@@ -210,7 +210,7 @@ async fn replicas(backend: &dyn Backend, epoch: EpochId, exercise: &mut Exercise
 }
 
 async fn measure(backend: &dyn Backend, epoch: EpochId, clock: &Clock, exercise: &mut Exercise) {
-    // The first operation loads the script and is not counted.
+    // The first operation is not counted: the server may have to load the script.
     for measured in 0..=MEASURED {
         let began = clock.tick();
         let peeked = backend.peek(epoch, Subject::Contact(CONTACT)).await;

@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_persistence_and_replicas_that_lose_data_warn() {
+    fn unsuitable_policies_persistence_and_replicas_warn() {
         for (policy, expected) in [
             ("allkeys-lru", Status::Ok),
             ("volatile-lfu", Status::Ok),

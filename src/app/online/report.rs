@@ -19,7 +19,7 @@ pub enum Status {
     Warning,
     /// It does not work.
     Failed,
-    /// Not configured, or another check failed that it depends on.
+    /// It could not be made: not configured, not known, or another check that it depends on failed.
     Skipped,
 }
 
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn text_has_aligned_columns_of_80_characters() {
+    fn text_has_aligned_columns_and_lines_of_at_most_80_characters() {
         let expected = "\
 ok      engage-name               2 addresses
 warning engage-point-definitions  the tenant has 3 kinds of points, and

@@ -57,7 +57,7 @@ struct NewLink {
 }
 
 impl Prepared {
-    /// Builds the new values for the keys that changed.
+    /// Builds the new values; connections and limits only if their keys changed.
     pub(super) async fn new(
         replaceable: &Replaceable,
         config: &Config,

@@ -157,7 +157,7 @@ async fn call_is_admitted_with_leased_tokens_while_the_clock_stands() {
 }
 
 #[tokio::test]
-async fn call_waits_for_the_own_share_when_the_tier_fails() {
+async fn call_waits_for_the_replicas_share_when_the_tier_fails() {
     let bench = Bench::new();
     run_until_idle().await;
     bench.set_works(false);

@@ -83,7 +83,7 @@ fn partly_read_feed_fails_until_the_rate_falls() {
     });
     assert_eq!(feed.status(at(2)), FeedStatus::Failing);
     assert_eq!(feed.longest_lifetime(at(1), at(2)), FALLBACK);
-    // It does not recover at a rate from which one delivery would let it fail again.
+    // It does not recover at a rate at which one more missed delivery would make it fail again.
     (0..10).for_each(|_| feed.note(at(2), Received));
     assert_eq!(feed.status(at(2)), FeedStatus::Failing);
     (0..25).for_each(|_| feed.note(at(2), Received));

@@ -55,7 +55,7 @@ fn lag_counts_from_the_change_and_not_from_its_report() {
 }
 
 #[test]
-fn full_table_raises_one_fence_around_everything() {
+fn full_table_raises_a_fence_around_everything() {
     let fences = Fences::new(LAG, FLIGHT, 16);
     let before = fences.sequence();
     for number in 0..64 {
@@ -78,7 +78,7 @@ fn expired_fences_make_room() {
 }
 
 #[test]
-fn table_full_of_entity_reads_or_aliases_raises_it_too() {
+fn table_full_of_entity_reads_or_aliases_raises_a_fence_around_everything() {
     let now = Tick::default();
     let by_reads = Fences::new(LAG, FLIGHT, 16);
     let by_aliases = Fences::new(LAG, FLIGHT, 16);

@@ -79,7 +79,7 @@ fn burst_of_records_stays_within_a_tenth_above_the_size() {
     assert!(counted <= max, "{counted} of {max}");
 }
 
-/// How many contacts of `fetch` fit into a cache of that size.
+/// How many contacts as [`request`] stores them fit into a cache of [`FIT_BYTES`].
 const FIT: u32 = 1000;
 const FIT_BYTES: u64 = 7 << 19;
 

@@ -174,7 +174,7 @@ fn overview_within_the_lag_puts_a_resolved_alias_in_doubt() {
 }
 
 #[test]
-fn profile_read_alone_puts_a_resolution_within_the_lag_in_doubt() {
+fn only_an_entity_profile_puts_a_resolution_within_the_lag_in_doubt() {
     for (source, stays) in [(Overview, true), (Entity, false)] {
         let (cache, _) = cache_that_learns();
         cache.drop_alias(of_member(A).key());

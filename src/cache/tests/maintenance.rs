@@ -14,7 +14,7 @@ fn maintain_twice(cache: &TestCache) {
 }
 
 #[test]
-fn entries_are_removed_minutes_after_their_last_use() {
+fn entries_are_removed_minutes_after_they_became_too_old() {
     let (cache, clock) = cache();
     let (alva, dora) = (email("alva@example.com"), email("dora@example.com"));
     store_profile(&cache, contact('1'));
@@ -129,7 +129,7 @@ fn sweep_is_due_whenever_records_grow_while_half_full() {
 }
 
 #[test]
-fn full_cache_keeps_a_response_from_the_second_read_on() {
+fn half_full_cache_keeps_a_response_from_the_second_read_on() {
     let (cache, _) = cache();
     for id in (0..200).map(numbered) {
         store_profile(&cache, id);

@@ -39,7 +39,7 @@ fn purge_reaches_a_contact_by_its_older_copy() {
 }
 
 #[test]
-fn purge_lasts_as_long_as_a_fence_and_one_too_many_fences_everything() {
+fn purge_expires_like_a_fence_and_too_many_purges_fence_everything() {
     let (cache, clock) = cache();
     let before = cache.begin();
     cache.purge_where(&purge_of("A-1"));

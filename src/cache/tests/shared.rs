@@ -126,7 +126,7 @@ fn entity_only_time_of_the_tier_keeps_overviews_out_and_is_no_fence() {
 }
 
 #[test]
-fn overview_is_not_requested_for_parts_that_it_cannot_replace() {
+fn shared_entity_data_is_entity_only_for_the_rest_of_the_lag() {
     let (cache, clock) = cache();
     clock.advance(2 * MINUTE);
     let now = cache.clock.tick();
@@ -247,7 +247,7 @@ fn only_what_no_fence_forbids_is_passed_on() {
 }
 
 #[test]
-fn part_is_outdated_at_that_age_or_at_its_lifetime() {
+fn part_is_outdated_at_that_age_or_when_it_expires_soon() {
     let (cache, clock) = cache();
     store_profile(&cache, contact('1'));
     let outdated = |max_age| {

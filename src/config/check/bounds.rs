@@ -27,7 +27,7 @@ const RATES: RangeInclusive<f64> = LEAST_RATE..=1_000_000.0;
 /// Higher counts overflow, or do not limit anything.
 pub(super) const COUNTS: RangeInclusive<u64> = 1..=1_000_000;
 
-/// Each reported change costs up to four calls of Engage's budget; a higher rate would use all of it.
+/// Each reported change may cause up to four calls to Engage later; a higher rate would exceed any usual budget.
 const CHANGE_RATES: RangeInclusive<u32> = 1..=100;
 
 impl Config {
@@ -169,7 +169,7 @@ impl Config {
                 self.webhooks.max_body,
                 1024..=16 * MEBIBYTE,
             ),
-            // From a size that few responses exceed to one of which a replica can buffer many.
+            // Few responses exceed the least value, and a replica can buffer many responses of the greatest.
             (
                 "engage.max_response_size",
                 self.engage.max_response_size,

@@ -32,7 +32,8 @@ impl Config {
     }
 }
 
-/// Whether the text is an origin as browsers write it (RFC 6454): scheme, host and an optional port.
+/// Whether the text is an origin as browsers write it (RFC 6454): scheme, host and an optional port. Plain http on
+/// loopback only.
 fn is_origin(text: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(text) else {
         return false;

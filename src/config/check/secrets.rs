@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 
 use crate::config::{Config, mistakes::Mistakes, secret_files::given, texts};
 
-/// The shortest secret chosen by the operator: shorter ones can be guessed.
+/// The least length in bytes of a secret that the operator chooses: shorter ones can be guessed.
 const MIN_LENGTH: usize = 16;
 
 /// Placeholders of examples, reduced to lower-case letters and digits without trailing digits.
@@ -55,7 +55,7 @@ impl Config {
         }
         let ours = |(key, _): &&(&str, &str)| !CHOSEN_ELSEWHERE.contains(key);
         for (key, secret) in secrets.iter().filter(ours) {
-            // An empty one is reported as missing.
+            // `secrets` leaves out empty ones.
             if (1..MIN_LENGTH).contains(&secret.len()) && !is_placeholder(secret) {
                 mistakes.add(
                     *key,

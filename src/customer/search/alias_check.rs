@@ -14,7 +14,7 @@ pub(super) enum AliasCheck {
     Holds,
     /// The profile contradicts the alias, but may be older: a newer profile is needed.
     NeedsProfile,
-    /// The profile contradicted the alias, which has been dropped.
+    /// The profile contradicted the alias, which has been dropped; or the record was damaged and has been dropped.
     Dropped,
 }
 

@@ -65,8 +65,9 @@ impl Search<'_> {
     }
 
     /// The time until which the request waits for calls. It is at most `cache.stale_if_slow` after the request's
-    /// arrival if the request accepts stale data, nothing is requested fresh, and every requested part is cached within
-    /// its stale windows or is known to be unavailable.
+    /// arrival if the request accepts stale data, nothing is requested fresh, no failure forbids stale data, the alias,
+    /// if there is one, is within its stale windows, and every requested part is cached within its stale windows or is
+    /// known to be unavailable.
     pub(super) fn deadline_for(
         &self,
         record: &CachedRecord,

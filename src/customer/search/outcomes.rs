@@ -85,8 +85,8 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Whether an overview that was requested by the contact id, because its answer about the alias may be old, does
-    /// not know the contact. That answer may be old as well.
+    /// Whether an overview that was requested by the contact id, not by this request's identifier, does not know the
+    /// contact. That answer may be old.
     fn lags_behind_alias(&self, error: &engage::Error, calls: &Calls) -> bool {
         let key = self.query.lookup.key();
         let mut lookups = calls.overview.iter().map(|(lookup, _)| lookup);
@@ -145,7 +145,8 @@ impl Search<'_> {
         match outcome.and_then(|outcome| self.unless_overtaken(outcome)) {
             Ok(Some(fetched)) => self.apply(&fetched),
             Ok(None) => {}
-            // The contact is gone, or the response is about another one: this concerns all parts.
+            // If the contact is gone, or the response is about another one, this concerns all parts: `note_failure`
+            // ends the search.
             Err(error) => {
                 let is_gone = error == Error::Upstream(engage::Error::NotFound);
                 let may_move = !self.query.lookup.key().is_contact_id();

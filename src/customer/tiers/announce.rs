@@ -196,8 +196,9 @@ impl Tiers {
         Payload::read(bytes, &self.alias_reader.digester)
     }
 
-    /// The shared tier, if it may be read: not while this replica owes it an invalidation. Call this after the flight's
-    /// start was marked.
+    /// The shared tier, if it may be read: not while this replica owes it an invalidation. Call this after
+    /// [`Cache::begin`](crate::cache::Cache::begin): an invalidation that becomes owed later then overtakes what is
+    /// read.
     pub(super) fn readable(&self) -> Option<&SharedTier> {
         let owes = self.owed.any.load(Ordering::SeqCst);
         self.shared.as_ref().filter(|_| !owes)

@@ -182,8 +182,8 @@ impl Tiers {
         is_outdated.then(|| alias.provenance.age(now).saturating_sub(PRECISION))
     }
 
-    /// Stores what another replica fetched in memory. `None` if something is missing, or refused by memory's rules or
-    /// by the requests' greatest age, that the requests need and that the flight's call could fetch.
+    /// Stores in memory what another replica fetched. `None` if something that the requests need and that the flight's
+    /// call could fetch is missing, or is refused by memory's rules or by the requests' greatest age.
     fn take(
         &self,
         target: Target<'_>,

@@ -54,7 +54,7 @@ fn values_are_canonical_and_keep_their_kind() {
 }
 
 #[test]
-fn errors_are_named_like_engages() {
+fn malformed_value_is_refused_with_the_error_of_its_kind() {
     use IdentifierError as Error;
     use IdentifierKind as Kind;
     let ssn = Kind::SocialSecurityNumber;

@@ -112,7 +112,7 @@ impl RecentCalls {
 struct Pause {
     received_at: Tick,
     until: Tick,
-    /// Whether other calls have succeeded since: then it applies to the subject alone.
+    /// Whether a call has succeeded since: then it applies to the subject alone.
     is_isolated: bool,
 }
 

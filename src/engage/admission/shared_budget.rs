@@ -12,8 +12,8 @@
 //! both, however long a message takes.
 //!
 //! After a failure the tokens that are held may still be used; apart from these no call is made until the share is this
-//! replica's own, at most [`LOAN`] and [`TOKEN_LEASE`] after the request. A tier that fails again and again must delay
-//! calls only now and then, and never for longer: that is in [`recovery`].
+//! replica's own, at most [`LOAN`] and [`TOKEN_LEASE`] after the request. Even if the tier fails again and again, such
+//! delays must be rare and no longer than that: [`recovery`] sees to it.
 
 mod leased;
 mod recovery;
@@ -41,8 +41,8 @@ const EXCHANGE_MARGIN: Duration = Duration::from_millis(30);
 /// The least time until tokens that were not granted are requested again.
 const SPACING: Duration = Duration::from_millis(5);
 /// For how long the share is lent at a time, and how often that is renewed. Short, because after a failure only held
-/// tokens are used until that time has passed. As long as the renewal and two round trips of the tier's usual time-out,
-/// 50 ms, so that a loan does not end because two replies are slow. If they are slower still, less of the budget
+/// tokens are used until that time has passed. As long as the renewal interval and two operations that take the tier's
+/// default time-out of 50 ms, so that two slow replies do not end a loan. If they are slower still, less of the budget
 /// accumulates.
 const LOAN: Duration = Duration::from_millis(200);
 const RENEWAL: Duration = Duration::from_millis(100);

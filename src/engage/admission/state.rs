@@ -210,7 +210,8 @@ fn deadline(throttle: &Throttle, since: Tick) -> Tick {
 }
 
 impl State {
-    /// Queues a waiter, or rejects it at once if it could not be admitted in time.
+    /// Queues a waiter. Rejects it at once during a pause, if its breaker is open, or if it could not be admitted in
+    /// time. If the queue is full, drops one of its calls.
     fn enqueue(&mut self, waiter: Waiter, now: Tick) {
         if let Some(pause) = self.throttle.pause(now) {
             let retry_after = Some(pause);

@@ -12,7 +12,7 @@ use crate::{
     traces::{Span, SpanEvent, SpanKind, Value},
 };
 
-/// Every path that is requested, with `{id}` in place of a contact's id.
+/// Every path that is requested, with `{id}` in place of a contact's id, and the name for any other path.
 const TEMPLATES: [&str; 15] = [
     "/contactoverview",
     "/contacts/changes",

@@ -42,7 +42,7 @@ fn list(definitions: &[(&str, Option<&str>)]) -> Partial<Vec<PointDefinition>> {
 }
 
 #[test]
-fn accounts_are_named_by_the_text_of_their_definition() {
+fn accounts_get_the_name_of_the_definition_with_the_same_id() {
     let names = PointNames::new(None);
     let ids = [Some("1"), Some("01"), Some("2"), Some("3"), None];
     assert_eq!(named(&names, &ids), [const { None }; 5]);

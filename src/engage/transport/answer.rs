@@ -1,4 +1,4 @@
-//! Reads the body of a response, after checking that its head allows it.
+//! Reads the body of a response, and checks whether its head makes the body unreadable.
 
 use bytes::{Buf, Bytes, BytesMut};
 use reqwest::{
@@ -55,7 +55,7 @@ fn is_json(content_type: &str) -> bool {
         || suffixed.is_some_and(|subtype| !subtype.is_empty())
 }
 
-/// Reads the body, without byte order mark and lone surrogates.
+/// Reads the body. Removes a byte order mark, and replaces lone surrogates.
 pub(super) async fn read(mut response: Response, max_body: usize) -> Result<Bytes, Error> {
     if response
         .content_length()

@@ -148,7 +148,8 @@ impl Pools {
     }
 
     /// Handles a time-out of a call. If no reused connection of its generation has responded since the call started,
-    /// the generation is retired. Returns until when the call may wait for the trial, unless it caused the retirement.
+    /// the generation is retired, unless it is not the current one or another was retired just before. Returns until
+    /// when the call may wait for the trial; `None` if it caused the retirement or there is no trial.
     pub(super) fn timed_out(
         &self,
         generation: &Arc<Generation>,
@@ -267,7 +268,7 @@ impl Generation {
         self.history().reused.contains_key(&connection)
     }
 
-    /// Whether connections had responded before that event, and none has responded since.
+    /// Whether connections had responded before that event, and none of these has responded since.
     fn is_silent_since(&self, CallStart(started_at): CallStart) -> bool {
         let history = self.history();
         let mut reused = history
@@ -277,7 +278,7 @@ impl Generation {
         reused.clone().next().is_some() && reused.all(|reused| reused.last < started_at)
     }
 
-    /// Returns when a pending call should be repeated on the next generation.
+    /// Waits until a pending call is to be repeated on the next generation.
     pub(super) async fn abandoned(&self, clock: &Clock) {
         let mut fates = self.fate.subscribe();
         loop {

@@ -17,7 +17,7 @@ pub(super) struct Refusal {
     pub(super) matches: Matches,
 }
 
-/// Reads as much of the body as is readable.
+/// Reads what the body contains of these. Nothing, if the body is too large or breaks off.
 pub(super) async fn read(response: Response, max_body: usize) -> Refusal {
     let is_conflict = response.status() == StatusCode::CONFLICT;
     let Ok(body) = answer::read(response, max_body).await else {

@@ -1,5 +1,5 @@
-//! Parses the point definitions, which name the kinds of points. No response depends on them, so anything unreadable is
-//! skipped.
+//! Parses the point definitions, which name the kinds of points. In a response, only the names of point accounts depend
+//! on them, so an unreadable definition is skipped; a body that is no list is an error.
 
 use serde_json::value::RawValue;
 

@@ -12,8 +12,7 @@ use crate::{
     json::{Object, decimal, elements, list, objects, readable, text},
 };
 
-/// The list in a response: a bare array, which is complete, or a page. Voyado's documentation writes `Items` on one
-/// page.
+/// The list in a response: a bare array, which is complete, or a page. One page of Voyado's documentation has `Items`.
 pub(super) fn page(value: &RawValue) -> Result<Page<&RawValue>, Error> {
     if let Some(items) = list(value) {
         return Ok(Page {

@@ -1,6 +1,7 @@
 //! The look-ups of one batch, each answered as a request of its own would be: the same checks, limits, codes and audit
-//! events. The differences: its calls come after those of interactive requests, and a customer that is missing at the
-//! batch's deadline is a 504 `NotCached`.
+//! events. The differences: its calls come after those of interactive requests, a customer that is served stale from
+//! the cache is not refreshed, candidates are never named, and a customer that is missing at the batch's deadline is a
+//! 504 `NotCached`.
 
 use std::sync::Arc;
 

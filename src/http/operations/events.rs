@@ -3,8 +3,9 @@
 //!
 //! The source is the registry behind `/metrics`, so the two never disagree. It is read only while an operator watches,
 //! and once for all of them: the first whose second is over reads it, the others get the same reading. The first event
-//! has every sample, each later one the differences. An event is made when the connection has room for it: a reader
-//! that is slow gets fewer, and one that stops reading is disconnected by the connection's write time-out.
+//! has every sample, and so has an event after a reading that the viewer missed; all others have the differences. An
+//! event is made when the connection has room for it: a reader that is slow gets fewer, and one that stops reading is
+//! disconnected by the connection's write time-out.
 
 mod samples;
 

@@ -8,7 +8,7 @@ const CALL_SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 5.0, 10.0,
 ];
 
-/// From a call that need not wait to the longest wait.
+/// From a call that need not wait to nearly the longest wait.
 const QUEUE_SECONDS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 
 families! {

@@ -3,7 +3,7 @@
 use super::{families, values};
 use crate::metrics::Kind::{Counter, Gauge, Histogram};
 
-/// From a server on the same machine to far beyond the usual time-out.
+/// From a server on the same machine to twice the default time-out.
 const OPERATION_SECONDS: &[f64] = &[
     0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1,
 ];

@@ -48,7 +48,7 @@ fn lookups() -> impl Strategy<Value = Lookup> {
 
 proptest! {
     #[test]
-    fn aliases_have_one_name_exactly_if_they_are_equal(one in lookups(), other in lookups()) {
+    fn aliases_have_the_same_name_if_and_only_if_equal(one in lookups(), other in lookups()) {
         let is_equal = one.identifier == other.identifier && one.contact_type == other.contact_type;
         prop_assert_eq!(names().alias(&one) == names().alias(&other), is_equal);
     }
@@ -121,7 +121,7 @@ fn kinds_and_types_of_one_value_have_different_names() {
 }
 
 #[test]
-fn name_of_a_national_id_is_that_of_any_replica() {
+fn name_of_a_national_id_is_the_same_on_every_replica() {
     let kind = IdentifierKind::SocialSecurityNumber;
     let [one, other] = [b"one", b"two"].map(|key| {
         let lookup = lookup(kind, "198507099805", None, key).expect("a national id");

@@ -49,7 +49,7 @@ fn heartbeat_of_another_epoch_does_not_count() {
 }
 
 #[test]
-fn end_of_an_epoch_answers_its_heartbeats() {
+fn heartbeats_of_an_ended_epoch_count_as_reached() {
     let progress = in_epoch_one();
     assert!(progress.beaten(beat(ONE, 100, 50), progress.place()));
     progress.followed(ONE, at(TWO, 0));

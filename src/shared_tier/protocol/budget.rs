@@ -12,9 +12,10 @@ pub struct BudgetName(pub [u8; 16]);
 /// See [`Backend::lease_tokens`](super::Backend::lease_tokens).
 ///
 /// Each replica has a share of the budget. It either lends that share, or makes its calls within it. Tokens are leased
-/// out of what is lent: the bucket fills at the rate times the shares that are lent, and holds at most the burst times
-/// those shares, **less the tokens that are leased and may still be used**. A replica that is cut off calls within its
-/// own share no sooner than [`TOKEN_LEASE`] after its last `lent_until`, whatever happened to the command.
+/// from one bucket. Its fill rate is the rate times the fraction of the shares that are lent; its capacity is the burst
+/// times that fraction, **less the leased tokens that may still be used**. A replica that loses the connection to the
+/// tier waits until [`TOKEN_LEASE`] after its last `lent_until` before it makes calls within its own share, whether or
+/// not its last command arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenCommand {
     /// Which budget.
@@ -37,9 +38,9 @@ pub struct TokenCommand {
     /// How many replicas this one last knew to share the budget, itself included: its own share is the rate and the burst
     /// divided by them.
     pub known_replicas: u32,
-    /// Until when it lends its share. A time that has passed lends nothing, and is granted nothing; so does one that is
-    /// more than [`LONGEST_LOAN`] ahead. `ServerTime(u64::MAX)`: the replica shuts down, and is forgotten. The caller
-    /// calculates it from a time of the server that it knows to have passed, not from when the command arrives.
+    /// Until when it lends its share. A command whose `lent_until` has passed, or is more than [`LONGEST_LOAN`] ahead,
+    /// lends nothing and is granted nothing. `ServerTime(u64::MAX)`: the replica shuts down, and is forgotten. The
+    /// caller derives it from a server time that has certainly passed, since it can't know when the command arrives.
     pub lent_until: ServerTime,
 }
 
@@ -52,17 +53,18 @@ pub struct TokenReply {
     pub wait: Duration,
     /// The rest of a pause.
     pub pause: Option<Duration>,
-    /// How many replicas share the budget: those whose last command is less than [`SHARE_MEMORY`] old; until the budget
-    /// of a new data set is that old, at least as many as any replica last knew.
+    /// The number of replicas that share the budget: those that sent a command within the last [`SHARE_MEMORY`]. For
+    /// [`SHARE_MEMORY`] after a new data set began, it is at least the greatest `known_replicas` of any command.
     pub replicas: u32,
 }
 
 /// How long leased tokens are valid.
 pub const TOKEN_LEASE: Duration = Duration::from_millis(100);
 
-/// No share is lent for longer at a time. A later end of a loan was calculated before the server's clock was set back.
+/// No share is lent for longer at a time. A `lent_until` further ahead was calculated before the server's clock was set
+/// back, and lends nothing.
 pub const LONGEST_LOAN: Duration = Duration::from_secs(10);
 
-/// For how long the share of a replica that neither lends it nor has left stays unused, because that replica may be cut
-/// off.
+/// How long after its last command the share of a replica that did not shut down is reserved for it: it may be cut off
+/// from the tier and make calls within that share.
 pub const SHARE_MEMORY: Duration = Duration::from_mins(10);

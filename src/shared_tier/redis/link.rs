@@ -4,7 +4,7 @@
 //! whose caller has gone is dropped in its turn, so it never reaches another one. The crate's own connection managers
 //! are not used: they connect again by themselves, to whatever answers, and an epoch would not notice.
 //!
-//! - Nothing is tried again and nothing is limited in time here, except sentinels that do not answer.
+//! - Nothing is tried again here, and nothing is limited in time except the answers of sentinels.
 //! - A connection that broke stays broken until [`Link::connect`].
 //! - RESP2: every reply answers a command. RESP3 adds replies that answer none, which nothing here needs, and requires
 //!   `HELLO`, which some proxies of managed services lack.

@@ -115,8 +115,8 @@ proptest! {
         }
         assert_same_data(&found, &parts);
         for part in parts.present().iter() {
-            let before = parts.provenance(part).expect("held");
-            let after = found.provenance(part).expect("held");
+            let before = parts.provenance(part).expect("present");
+            let after = found.provenance(part).expect("present");
             let requested_at = read.start.now.tick - age;
             let differed_before = before.differed_at.map(|at| before.requested_at.since(at));
             prop_assert_eq!(after.sequence, read.start.sequence);

@@ -1,4 +1,4 @@
-//! Servers on which an operation has no effect.
+//! The exercise on a server in memory, on which releases may have no effect.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -8,7 +8,7 @@ use crate::shared_tier::protocol::{
     StoreReply, StoredValue, StreamEntry, TokenReply,
 };
 
-/// A server that has what the exercise reads, in memory. It does nothing for a release if `ignores_releases`.
+/// A server in memory that has what the exercise reads. If `ignores_releases`, a release has no effect.
 #[derive(Default)]
 struct Server {
     ignores_releases: bool,
@@ -20,7 +20,7 @@ struct State {
     epoch: Option<EpochId>,
     leased: Vec<(Subject, Token)>,
     stored: Vec<Subject>,
-    /// The leases that were given up by a release.
+    /// The number of leases that releases ended.
     released: usize,
 }
 

@@ -96,7 +96,7 @@ fn turn_is_remembered_while_its_flow_has_nothing_queued() {
         queue.push(tickets.waiter(shopper, Priority::Miss));
     }
     for _ in 0..5 {
-        // The flow always has exactly one call queued.
+        // From here on the flow always has a call queued.
         queue.push(tickets.waiter("s/0", Priority::Fresh));
         serve(&mut queue);
     }

@@ -17,9 +17,9 @@ pub(in crate::engage::admission) const MAX_RETURN: Duration = Duration::from_sec
 const OWN_TIME: Duration = Duration::from_secs(1);
 const MAX_OWN_TIME: Duration = Duration::from_secs(10);
 const STABLE: Duration = Duration::from_secs(10);
-/// If calls wait and no token is granted for this long, and for this many intervals of the own share, the tier counts
-/// as failed. A server that evicts at random may lose the budget again and again, and begins each new one without
-/// tokens; or tokens may lapse on their way.
+/// If calls wait and no token is granted for this time plus this many intervals of the own share, the tier counts as
+/// failed. A server that evicts at random may lose the budget again and again, and begins each new one without tokens;
+/// or tokens may lapse on their way.
 const STARVATION: Duration = Duration::from_millis(200);
 const STARVED_INTERVALS: u32 = 2;
 

@@ -61,7 +61,7 @@ pub struct SharedBudgetSnapshot {
 /// What tokens are needed for.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engage::admission) struct Demand {
-    /// Calls that wait.
+    /// The number of waiting calls for which tokens are requested.
     pub(in crate::engage::admission) waiting: usize,
     /// Whether tokens may be leased ahead.
     pub(in crate::engage::admission) is_ahead: bool,

@@ -47,9 +47,8 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    /// Runs an update that may open the group's breaker; if it does, first calls that wait for the group are rejected
-    /// at once, but not further pages and retries. The log shows when it opens and when it closes, not the probes in
-    /// between.
+    /// Runs an update that may open the group's breaker; if it does, the group's waiting calls are rejected at once,
+    /// except further pages and retries. The log shows when it opens and when it closes, not the probes in between.
     fn update_breaker(
         &self,
         group: Group,

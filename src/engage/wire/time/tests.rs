@@ -123,7 +123,7 @@ fn placeholders_mean_absent() {
 }
 
 #[test]
-fn ambiguous_times_are_unreadable() {
+fn ambiguous_and_invalid_times_are_unreadable() {
     for written in [
         "\"2019-02-29T12:00:00Z\"",
         "\"2019-02-29\"",

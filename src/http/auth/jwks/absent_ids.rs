@@ -44,7 +44,8 @@ impl AbsentIds {
     }
 
     /// Call when a refresh succeeds: ids that were requested before it started count as absent, and so do `previous`,
-    /// the ids of the keys that it replaced. Ids among the new keys are found before this is asked.
+    /// the ids of the keys that it replaced. Ids among the new keys do no harm: the keys are searched before
+    /// [`contains`](Self::contains) is called.
     pub(super) fn succeed(&mut self, previous: impl Iterator<Item = u64>, now: Tick) {
         self.absent.retain(|_, at| now.since(*at) < LIFETIME);
         let requested = std::mem::take(&mut self.in_refresh);

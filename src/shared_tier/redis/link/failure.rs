@@ -78,7 +78,7 @@ pub enum ConnectFailure {
     /// The user may not run the first commands: `INFO`, or `SENTINEL` at a sentinel.
     #[error("the user may not run INFO, or SENTINEL at the sentinels")]
     Forbidden,
-    /// There is no such database.
+    /// There is no such database, or the user may not use it.
     #[error("the user may not use the database, or there is none of this number")]
     Database,
     /// It is a replica.
@@ -102,7 +102,7 @@ pub enum ConnectFailure {
 }
 
 impl ConnectFailure {
-    /// The same for the users of the tier.
+    /// The same as the error of an operation.
     pub(super) fn into_backend_error(self) -> BackendError {
         match self {
             Self::UnknownHost

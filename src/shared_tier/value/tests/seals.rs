@@ -300,7 +300,7 @@ fn opened_values_with_invalid_content_are_misses() {
 }
 
 #[test]
-fn payloads_of_another_kind_are_not_read() {
+fn payloads_changed_or_of_another_epoch_are_not_read() {
     let payload = b"what other replicas apply";
     let (epoch, other) = (EpochId(1), EpochId(2));
     let sealed = seal_payload(&sealer(), epoch, payload);

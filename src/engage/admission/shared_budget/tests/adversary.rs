@@ -186,7 +186,7 @@ fn rules_keep_the_bound_whatever_replicas_and_network_do() {
 }
 
 #[test]
-fn each_rule_is_needed() {
+fn each_rule_that_random_runs_show_is_needed() {
     for (without, breaks) in [
         (Without::Outstanding, Breaks::Nothing),
         (Without::Shares, Breaks::Nothing),

@@ -84,7 +84,7 @@ impl Replica {
         self.waiting.extend((0..arriving).map(|_| now));
     }
 
-    /// Starts the calls that may start.
+    /// Refuses the calls that have waited for too long, and starts those that may start.
     fn step(&mut self, now: Millis) {
         let throttle = &self.throttle;
         let is_over = |since: &mut Millis| {

@@ -3,7 +3,7 @@
 
 #[path = "../benches/shared/peer.rs"]
 mod peer;
-#[expect(dead_code, reason = "the instruments ask by more clients")]
+#[expect(dead_code, reason = "the instruction benchmark uses more of it")]
 #[path = "../benches/shared/service.rs"]
 mod service;
 
@@ -34,7 +34,7 @@ struct Kind {
 }
 
 /// Name, request, expected status and expected text in the head. The short and the long kinds differ only in the
-/// response.
+/// requested part.
 fn kinds(etag: &str) -> [(&'static str, String, &'static str, &'static str); 7] {
     const GZIP: &str = "content-encoding: gzip";
     // Because of this header, hyper answers the request instead of the fast path.

@@ -166,7 +166,7 @@ fn text_that_looks_like_a_number_is_kept_unchanged() {
 }
 
 #[test]
-fn variables_without_two_underscores_after_the_prefix_are_ignored() {
+fn unrelated_variables_are_ignored() {
     let pairs = [
         ("BFF_SERVICE_HOST", "10.0.0.1"),
         ("BFF_PORT_8080_TCP_ADDR", "10.0.0.1"),

@@ -100,7 +100,8 @@ fn flatten(prefix: &str, table: &Table, into: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// The keys in comments of `config/default.toml`: those without a default.
+/// The keys in comments of `config/default.toml`: those without a default, those of a client and those of the token
+/// issuer.
 fn commented_out() -> Vec<String> {
     let mut keys = Vec::new();
     let mut section = "";

@@ -87,7 +87,7 @@ async fn connect_again(link: &Link) {
 }
 
 #[tokio::test]
-async fn commands_scripts_and_reads_are_answered() {
+async fn commands_and_scripts_are_answered() {
     let server = RedisServer::start(&[]);
     let link = connected(local(server.port())).await;
     assert_eq!(reply(&link, "SET a 1").await, Ok("OK".to_owned()));

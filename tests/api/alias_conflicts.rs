@@ -120,7 +120,7 @@ async fn email_is_learned_again_after_the_overview_lag_has_passed() {
     let dina = by(&app, "email", "dina@example.com").await;
     assert_eq!(dina.assert_ok().at("/contactId"), DINA.id);
     assert_eq!(app.engage.total_calls(), 0);
-    // Where both still have it, there is another conflict.
+    // Once both have it again, there is another conflict.
     app.engage.contact(DINA.id).email(DORA.email);
     app.advance(Duration::from_secs(95));
     cache_by_id(&app, DORA).await;

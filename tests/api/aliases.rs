@@ -27,7 +27,7 @@ async fn warm() -> TestApp {
     app
 }
 
-/// Asserts that the address resolves to Dora at once, and for as long as the overview lags.
+/// Asserts that the query resolves to Dora at once, and for as long as the overview lags.
 async fn resolves_to_dora(app: &TestApp, query: &str) {
     for _ in 0..10 {
         let answer = app.get(query).await;

@@ -13,7 +13,7 @@ use crate::harness::{API, POINTS_CALLS, TestApp};
 
 const VOUCHER: &str = "8d31c000-2009-4c22-b002-b2d200c00009";
 
-/// Asserts that the object has these members with these values, the members that `others` names, and none else.
+/// Asserts that the object has these members with these values, the members that `others` names, and no others.
 #[track_caller]
 fn assert_members(found: &Value, expected: &Value, others: &[&str]) {
     let expected = expected.as_object().expect("an object");

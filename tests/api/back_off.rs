@@ -321,7 +321,7 @@ async fn part_unreadable_in_the_overview_costs_one_overview_call() {
             assert_eq!(degraded, part == "audiences", "{part}");
         }
         assert_eq!(app.overview_calls(), 1, "{part}");
-        // After the lifetime of that part, eleven requests make one more, the refresh.
+        // After the profile's lifetime, eleven requests make one more overview call, the refresh.
         app.advance(65 * SECOND);
         for _ in 0..11 {
             app.get(&query).await.assert_ok();

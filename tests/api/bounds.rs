@@ -75,7 +75,7 @@ async fn often_read_contact_survives_a_scan_of_other_contacts() {
     }
 }
 
-/// Sets every lifetime and window to `lifetime`, and every time-out to `timeout`.
+/// Sets most lifetimes and windows to `lifetime`, and `stale_if_slow` and most time-outs to `timeout`.
 fn set_durations(config: &mut engage_bff::config::Config, lifetime: Duration, timeout: Duration) {
     let cache = &mut config.cache;
     cache.profile_lifetime = lifetime;

@@ -44,7 +44,7 @@ async fn request_without_a_valid_credential_is_a_uniform_401() {
     for key in wrong_keys {
         answers.push(Answer::of(app.request(&target).header("x-api-key", key)).await);
     }
-    // A token that cannot be verified is no credential, even together with a valid key.
+    // An `Authorization` field without a valid token is refused, even together with a valid key.
     for authorization in ["Bearer abc", "Basic dGlsbDp0aWxs", ""] {
         let request = app.customer(TILL, &alva());
         answers.push(Answer::of(request.header("authorization", authorization)).await);

@@ -335,7 +335,7 @@ async fn report_is_taken_while_engage_fails() {
         .fault(Endpoint::All, Fault::Status(503, json!({})));
     let body = json!({"email": ALVA.email, "parts": ["vouchers"]});
     assert_taken(&report(&app, body).await);
-    // Data that is known to be old is not served instead of the failed call.
+    // Data that is known to be outdated is not served when the call for newer data fails.
     let answer = app.get(&by_email()).await;
     assert_eq!(answer.assert_ok().at("/vouchers"), Value::Null);
     assert_eq!(answer.at("/degraded"), json!(["vouchers"]));

@@ -246,7 +246,7 @@ async fn call_older_than_the_request_timeout_does_not_block_the_next() {
 }
 
 #[tokio::test]
-async fn third_call_past_the_request_timeout_blocks_the_next() {
+async fn three_calls_past_the_request_timeout_block_the_next() {
     let app = TestApp::spawn().await;
     let wait = Duration::from_millis(2500);
     let fresh = format!("{}&fresh=points", points());
@@ -268,7 +268,7 @@ async fn third_call_past_the_request_timeout_blocks_the_next() {
     let_requests_arrive().await;
     app.advance(wait);
     let_requests_arrive().await;
-    // Two calls are too old to block another; the third blocks the fourth, however old it is.
+    // Next to three running calls no fourth one starts, however old they are.
     assert_eq!(app.engage.calls(Endpoint::PointAccounts), 3);
     for caller in callers {
         let answer = caller.await.expect("an answer");

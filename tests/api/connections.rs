@@ -1,5 +1,5 @@
-//! Connections that are slow, idle, or read nothing, and the shutdown. Raw sockets; the only waits are the configured
-//! time-outs.
+//! Connections that are slow, idle, or read nothing, and the shutdown. Raw sockets, and waits in real time: the
+//! configured time-outs, or a few times as long.
 
 use std::{io, time::Duration};
 

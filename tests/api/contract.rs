@@ -51,7 +51,7 @@ fn enrich(app: &TestApp) {
 async fn every_documented_member_is_answered_with_a_value() {
     if not_applicable_in(
         ApiVersion::V2,
-        "points without definitions, and no validity",
+        "the overview's points have neither a definition nor an expiry",
     ) {
         return;
     }

@@ -134,7 +134,7 @@ async fn only_requests_with_an_origin_leave_the_fast_path() {
     }
 }
 
-/// The names in a list of header fields, in order.
+/// The names in a list of header fields, sorted.
 fn names(list: &str) -> Vec<String> {
     let mut names: Vec<_> = list.split(',').map(|name| name.trim().to_owned()).collect();
     names.sort();

@@ -119,7 +119,8 @@ async fn part_is_stale_from_the_moment_at_which_its_lifetime_ends() {
     let app = spawn().await;
     app.get_as(SHOP, &only_profile()).await.assert_ok();
     let _hold = app.engage.hold(Endpoint::All);
-    // The lifetime is jittered: the steps are shorter than the millisecond by which a time to live is rounded up.
+    // The lifetime is jittered, and `ttl` is still 0 in the first millisecond after its end: the last steps are shorter
+    // than that.
     app.advance(Duration::from_secs(53));
     let mut step = Duration::from_millis(250);
     loop {

@@ -61,7 +61,7 @@ impl Early {
     }
 }
 
-/// Every response of either listener that is sent before the body. The client `shop` is above its rate.
+/// Responses of both listeners that are sent before the body. The client `shop` is above its rate.
 fn early() -> Vec<Early> {
     let key = |key: &str| format!("X-Api-Key: {key}\r\n");
     let operator = format!("Authorization: Bearer {TOKEN}\r\n");

@@ -12,7 +12,7 @@ use crate::{
 
 const DELAY: Duration = Duration::from_secs(60);
 
-/// A service with a shutdown delay, which lasts as long as the clock stands still.
+/// A service with a shutdown delay, which lasts until the test advances the clock by it.
 async fn delayed() -> TestApp {
     let app = TestApp::with(|config| {
         config.server.shutdown_delay = DELAY;

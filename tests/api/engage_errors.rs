@@ -1,5 +1,5 @@
-//! Engage's refusals, faults and delays as our errors: each has its code, contains none of Engage's text, and only
-//! refusals of the identifier are cached.
+//! Engage's refusals, faults and delays as our errors: each has its code and contains none of Engage's text. Refusals
+//! of the identifier are cached; most failures start a back-off.
 
 use std::time::Duration;
 

@@ -171,7 +171,7 @@ async fn same_origin_and_listed_hosts_reach_the_operations_listener() {
 }
 
 #[tokio::test]
-async fn wildcard_listener_accepts_any_ip_host_but_no_other_name() {
+async fn wildcard_listener_accepts_ip_hosts_and_localhost_but_no_other_name() {
     let app = TestApp::with(|config| {
         config.operations.listen = SocketAddr::from(([0, 0, 0, 0], 0));
         config.operations.token = Some("an-operators-token".into());

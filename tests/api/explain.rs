@@ -86,7 +86,7 @@ async fn explanation_lists_source_age_aliases_and_fences_of_a_contact() {
     assert_eq!(points["asOf"], "2026-11-23T12:00:03.000Z");
     assert_ttl(&points, 30, 4);
     assert_ttl(&answer.at("/contacts/0/parts/audiences"), 3600, 4);
-    // Parts that the overview never contains need no fence.
+    // Where the overview never contains points, it has no copy to keep out.
     let fences = if OVERVIEW_HAS_POINTS {
         json!([{"part": "points", "raised": false, "entityOnlySeconds": 596.0}])
     } else {

@@ -38,7 +38,7 @@ pub(crate) enum Delivery {
     InPieces,
 }
 
-/// Sends the request. Returns everything received until the connection has answered one more request.
+/// Sends the request, then one more that closes the connection. Returns everything received.
 async fn exchange(app: &TestApp, request: &[u8], delivery: Delivery) -> String {
     let mut stream = connect(app).await;
     match delivery {

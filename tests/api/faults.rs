@@ -202,7 +202,7 @@ async fn failed_part_is_null_and_degraded_and_other_parts_are_complete() {
 }
 
 #[tokio::test]
-async fn points_of_another_contact_are_dropped_for_every_fault() {
+async fn response_with_points_of_another_contact_makes_the_part_null() {
     let accounts = |contact: Value| {
         let accounts = json!([
             {"contactId": ALVA.id, "definitionId": 1, "balance": 1},

@@ -348,7 +348,7 @@ async fn pasted_phone_numbers_share_one_entry() {
 }
 
 #[tokio::test]
-async fn phone_number_with_a_minus_is_refused() {
+async fn phone_number_that_starts_with_a_minus_is_refused() {
     let app = TestApp::spawn().await;
     for text in [
         "-46701740605",

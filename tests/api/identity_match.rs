@@ -59,7 +59,7 @@ async fn assert_match(lookup: Value, key: &str, values: &[Value]) {
     }
 }
 
-/// JSON values that are not strings, and strings with deceptive contents.
+/// JSON values that are not strings, and a string of replacement characters.
 fn of_wrong_type() -> Vec<Value> {
     vec![
         json!({"value": "x"}),

@@ -96,7 +96,7 @@ async fn entity_call_in_flight_is_discarded_by_an_invalidation() {
             let cached = app.get(&by_email()).await;
             cached.assert_hit();
             assert_new(&cached);
-            // Two calls: the fenced one, and one more that all later requests share.
+            // Two calls: the fenced one, and one more that the waiting request and all later ones share.
             assert_eq!(app.engage.calls(endpoint), calls + 2, "{part:?} {fresh}");
         }
     }

@@ -278,7 +278,7 @@ async fn refreshed_profile_renews_its_learned_aliases() {
         by(&app, "email", ALVA.email).await.assert_ok().assert_hit();
         assert_eq!(app.engage.total_calls(), 0);
     }
-    // A learned alias is not used beyond the stale windows of its profile.
+    // Past the stale-while-revalidate window of its profile, a look-up by a learned alias calls Engage.
     app.advance(Duration::from_secs(95));
     assert_calls_engage(&app, "email", ALVA.email)
         .await

@@ -59,7 +59,7 @@ async fn each_part_is_counted_by_how_it_was_served() {
     assert_is(metric(&app, ages).await, 7.0);
     let count = "engage_bff_part_age_seconds_count{part=\"promotions\"}";
     assert_is(metric(&app, count).await, 2.0);
-    // Beyond each lifetime.
+    // Beyond every lifetime except the audiences'.
     app.engage
         .fault(Endpoint::Overview, Fault::Status(500, json!("no")));
     app.engage

@@ -1,4 +1,5 @@
-//! A 403 names what the credential lacks, in its member `missing` and in its challenge (RFC 6750, 3).
+//! A 403 names what the credential lacks in its member `missing`, and a lacking scope in its challenge too (RFC 6750,
+//! 3).
 
 use engage_simulator::fixtures::{ALVA, BO};
 use serde_json::json;

@@ -108,7 +108,7 @@ async fn run(plan: &Plan) -> (Counts, usize) {
             truth.note_shown(contacts.person(*id).expect("a contact"), claims);
         }
         let pause = Duration::from_millis(fastrand::u64(0..plan.pause));
-        // One pause in 200 is long enough for everything to expire.
+        // One pause in 200 is long enough for every profile and alias to expire.
         let pause = match fastrand::u32(0..200) {
             0 => WINDOW,
             _ => pause,

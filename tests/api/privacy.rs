@@ -1,5 +1,5 @@
-//! Data that never leaves the service: personal data in logs and errors, the national id and internal keys in
-//! responses, the whereabouts of contacts with a protected identity.
+//! Data that is hidden: personal data in logs and errors; in responses, internal keys, the national id unless it is
+//! listed, and in the storefront view the whereabouts of contacts with a protected identity.
 
 use std::time::Duration;
 

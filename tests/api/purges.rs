@@ -142,7 +142,7 @@ async fn purge_discards_entity_calls_in_flight() {
             let place = format!("{fresh} {endpoint:?}");
             let app = TestApp::spawn().await;
             app.engage.set_overview_lag(LAG);
-            // Everything was invalidated and not fetched since: no cached profile shows the identifiers.
+            // All of Alva's parts were invalidated and none has been fetched: no cached profile shows the identifiers.
             app.customers
                 .invalidate(
                     crate::harness::id(ALVA.id),

@@ -1,4 +1,4 @@
-//! The description of the service on its operations listener: the OpenAPI documents, and pages that load nothing.
+//! The API reference on the operations listener: the OpenAPI documents, and HTML pages that load no other resource.
 
 use crate::harness::{Answer, TestApp};
 
@@ -38,7 +38,7 @@ async fn operators_read_the_committed_documents() {
 }
 
 #[tokio::test]
-async fn references_load_nothing_and_link_within_themselves() {
+async fn pages_load_no_other_resource_and_every_link_resolves() {
     let app = TestApp::spawn().await;
     for target in PAGES {
         let page = app.operations(target).await;

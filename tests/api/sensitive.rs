@@ -1,4 +1,4 @@
-//! Values that must appear in no log and in no refusal. Every test of this suite searches for them.
+//! Values that must appear in no log and in no refusal. Every test that starts the service searches for them.
 
 use engage_simulator::fixtures::ALL_CONTACTS;
 

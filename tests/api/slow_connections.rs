@@ -1,5 +1,6 @@
-//! A thousand concurrent connections whose peers stop in the middle: other requests are answered, and the time-outs end
-//! the connections. The only waits are the configured time-outs; how long hits take is not measured.
+//! A thousand concurrent connections whose peers stop in the middle, and ten whose peers read nothing: other requests
+//! are answered, and the time-outs end the connections. The only waits are the configured time-outs; how long hits take
+//! is not measured.
 //!
 //! Both ends of each connection are in this process, so these tests need some 2,100 descriptors. That is more than the
 //! soft limit of many shells; `ulimit -n 4096` is enough.

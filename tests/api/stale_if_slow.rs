@@ -1,5 +1,5 @@
-//! If everything requested is cached within its stale windows, no request waits for a refresh longer than
-//! `cache.stale_if_slow`.
+//! If everything requested is cached within its stale windows, a request that accepts stale data waits for a refresh no
+//! longer than `cache.stale_if_slow`.
 
 use std::time::Duration;
 

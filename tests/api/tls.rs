@@ -15,7 +15,7 @@ use serde_json::json;
 use self::proxy::{CertificateAuthority, Identity, TlsProxy};
 use crate::harness::{COLD_CALLS, TestApp, logs};
 
-/// After this time connections are replaced, and every cached record has expired.
+/// After this time connections are replaced, and every cached part except the audiences has expired.
 const NEW_POOL: Duration = Duration::from_secs(301);
 const VALID_UNTIL: i32 = 2100;
 const BOTH_VERSIONS: [&str; 2] = ["h2", "http/1.1"];

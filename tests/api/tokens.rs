@@ -277,7 +277,7 @@ fn with_wrong_claims(issuer: &Issuer) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Tokens without a valid signature.
+/// Tokens without a valid signature, or with a header that is not accepted.
 fn with_wrong_signatures(issuer: &Issuer) -> Vec<(&'static str, String)> {
     let good = issuer.sign(&of_alva());
     let (head, rest) = good.split_once('.').expect("three parts");
@@ -346,7 +346,7 @@ async fn invalid_token_is_401_without_a_reason() {
         answer.assert_problem(401, "Unauthorized");
         let challenge = answer.header("www-authenticate").to_owned();
         assert!(challenge.starts_with("Bearer "), "{what}");
-        // Except for the request id, all responses are the same.
+        // All responses have the same challenge, title and detail.
         let same = (challenge, answer.at("/title"), answer.at("/detail"));
         assert_eq!(first.get_or_insert_with(|| same.clone()), &same, "{what}");
     }

@@ -104,7 +104,7 @@ async fn matching_if_none_match_is_304_after_a_miss() {
         .purge_everything()
         .await
         .expect("there is no shared tier");
-    // The clock stands still, so the ages of the parts are equal too.
+    // The same content was fetched again, and the ETag does not cover when.
     let answer = get_with(&app, &query, &[("if-none-match", &etag)]).await;
     assert_not_modified(&answer, &etag);
     answer.assert_cache_status("engage-bff; fwd=miss; stored");

@@ -70,7 +70,7 @@ fn every_number_size_and_duration_has_an_upper_bound() {
 }
 
 #[test]
-fn duration_longer_than_a_year_or_below_a_millisecond_is_refused() {
+fn duration_longer_than_a_year_or_finer_than_a_millisecond_is_refused() {
     // The bound of this key, a day, is another mistake.
     for (value, mistake) in [
         ("5000000h", "is longer than a year"),
@@ -158,7 +158,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_accepted_starts(chosen in settings()) {
+    fn service_starts_with_every_accepted_combination_of_values(chosen in settings()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         // One at a time, so that a refused value does not hide the others.

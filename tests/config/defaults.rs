@@ -11,7 +11,7 @@ use engage_bff::config::{Config, layers};
 use crate::{MINIMAL, environment, load};
 
 #[test]
-fn defaults_are_those_of_the_contract() {
+fn defaults_have_the_expected_values() {
     let config = load(MINIMAL, &[]).expect("a valid configuration");
     let seconds = Duration::from_secs;
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");

@@ -145,7 +145,7 @@ fn each_secret_is_named_and_reported_once() {
 }
 
 #[test]
-fn connecting_longer_than_a_call_may_take_is_warned_of() {
+fn connect_timeout_longer_than_the_call_timeout_causes_a_warning() {
     let pairs = [
         ("BFF_ENGAGE__CONNECT_TIMEOUT", "9s"),
         ("BFF_ENGAGE__TIMEOUT", "8s"),

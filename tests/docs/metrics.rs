@@ -206,7 +206,7 @@ fn mistakes(text: &str) -> Vec<String> {
     mistakes
 }
 
-/// The labels of a selector, each with its quoted value. Labels without one are skipped.
+/// The labels of a selector, each with its quoted value. A list of labels without any value gives none.
 fn matchers(labels: &str) -> Vec<(&str, &str)> {
     let mut found = Vec::new();
     let mut rest = labels;

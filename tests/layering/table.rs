@@ -45,7 +45,8 @@ impl Table {
         Self { rows }
     }
 
-    /// Imports without an arrow, arrows without an import, and modules without a row.
+    /// Imports that the table does not allow, permissions that no import uses, modules without a row, and rows that
+    /// name no module.
     pub(crate) fn faults(&self, tree: &Tree) -> Vec<String> {
         let mut faults = self.unknown_modules(tree);
         let mut used = BTreeSet::new();
@@ -70,7 +71,7 @@ impl Table {
         faults
     }
 
-    /// The most specific arrow that allows the import.
+    /// The most specific permission in the table that allows the import: a module and one that it may import.
     fn arrow(&self, import: &Import) -> Option<(&Module, &Module)> {
         let arrows = self.rows.iter().flat_map(|row| {
             let targets = row.may_import.iter();

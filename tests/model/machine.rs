@@ -99,7 +99,7 @@ impl Machine {
         }
     }
 
-    /// Runs the events, then lets time pass until every request is answered.
+    /// Runs the events, lets time pass until every request is answered, and checks the state at the end by probing it.
     pub(crate) async fn play(&mut self, steps: &[Step]) -> CheckResult {
         self.play_events(steps).await?;
         self.pass(PATIENCE).await?;
@@ -156,8 +156,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Advances the clock after all tasks are idle. While calls wait for the budget it advances in small steps: a call
-    /// that woke late would be counted at the wrong time.
+    /// Advances the clock after all tasks are idle. If calls may have to wait for the budget, the first steps are
+    /// small: a call that woke late would be counted at the wrong time.
     async fn pass(&mut self, stretch: Duration) -> CheckResult {
         let mut left = stretch;
         self.settle(0).await?;

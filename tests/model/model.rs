@@ -90,7 +90,7 @@ struct Bound {
     read: Change,
     /// When it was returned. If two calls began at the same time, either may be the newer.
     read_at: Mark,
-    /// When any of these last changed.
+    /// When the part was last invalidated, or returned by an entity endpoint.
     since: Tick,
 }
 

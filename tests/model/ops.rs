@@ -113,7 +113,8 @@ pub(crate) enum Op {
     /// Switches the cache off or on.
     Switch(bool),
     DropNegatives,
-    /// Reads the response to a call from the world as it was this many quarters of its lag ago.
+    /// Reads the response to a call from the world: for an overview as it was this many quarters of its lag ago,
+    /// otherwise as it is.
     Read(usize, u32),
     Deliver(usize),
     Fail(usize, Fault),

@@ -48,7 +48,7 @@ pub(crate) struct Setup {
 pub(crate) fn service(case: &Case) -> Setup {
     let start: Timestamp = "2026-11-23T12:00:00Z".parse().expect("a time");
     let manual = ManualClock::new(start);
-    // The world begins at the clock's zero, so its first responses may lag.
+    // The clock and the world begin at zero, so a response that lags at first shows the world as it began.
     let clock = Clock::from(manual.clone());
     let digester = Digester::with_key(b"a key of tests");
     let custom_key = case

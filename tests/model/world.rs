@@ -267,8 +267,8 @@ impl World {
             .all(|snapshot| snapshot.contacts[contact].matches(contact, lookup))
     }
 
-    /// Whether, at any time after that change, the contact's profile did not contradict the identifier: it showed none
-    /// of its kind, or the attribute of the kind is not known.
+    /// Whether, in any state since change `floor`, the contact existed and its profile could not contradict the
+    /// identifier because it showed no value of the identifier's kind. A custom key is shown only if `knows_key`.
     pub(crate) fn hides(
         &self,
         contact: usize,

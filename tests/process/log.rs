@@ -128,7 +128,7 @@ fn cause_event(caller: &mut Caller, request_id: &str) {
     assert_eq!(answer.status, 404);
 }
 
-/// Asserts that the probes, the metrics and a hit are answered.
+/// Asserts that the probes are answered on both listeners.
 fn assert_answers(service: &Started) {
     for address in [service.data, service.operations] {
         for path in ["/livez", "/readyz"] {

@@ -58,7 +58,7 @@ struct Online {
 }
 
 impl Online {
-    /// A configuration with this simulator as Engage and one point definition.
+    /// A configuration with this simulator as Engage, a default contact type and a default point definition.
     fn new(engage: &Simulator) -> Self {
         Self {
             file: temp_file(MINIMAL),

@@ -152,7 +152,7 @@ fn replica(engage: &Simulator, address: SocketAddr) -> Started {
         .start()
 }
 
-/// What the callers send.
+/// How many callers there are, and each one's pause between two requests.
 struct Load {
     callers: usize,
     pause: Duration,
@@ -219,7 +219,7 @@ async fn restart_in_turn(kind: Kind, load: &Load, rounds: usize, between: usize)
     all
 }
 
-/// Whether the process has ended; its status is not read.
+/// Whether the process has ended, without collecting its exit status.
 fn has_ended(id: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     let state = stat

@@ -18,7 +18,7 @@ use crate::{
 
 /// Signals that make other services reopen files.
 const OTHERS: [&str; 2] = ["USR1", "USR2"];
-/// How often an ignored signal is logged at most.
+/// An ignored signal is logged at most once in this time.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Enough checks of a condition, with a pause between them, for a machine of any speed.
 const LOOKS: usize = 30_000;

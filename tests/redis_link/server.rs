@@ -27,7 +27,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl RedisServer {
-    /// A server with these command-line options, which persists nothing to disk.
+    /// A server with these command-line options. Unless they say otherwise, it persists nothing to disk.
     pub(crate) fn start(options: &[&str]) -> Self {
         let port = free_port();
         let text = port.to_string();

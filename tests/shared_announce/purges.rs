@@ -95,7 +95,7 @@ async fn purge_that_is_still_to_be_announced_holds_against_the_tier() {
         .standin
         .fault_next(Operation::Invalidate, Fault::Unreachable);
     world.a.purge_contact(CIM.id).await.assert_not_shared();
-    // The tier is connected again. From now on the contact's new name must be shown here at every moment.
+    // The replica connects to the tier again during these requests. Each must show the contact's new name.
     for _ in 0..300 {
         let answer = world.while_time_passes(world.a.get(&query)).await;
         assert_eq!(answer.first_name(), "Renamed");

@@ -67,7 +67,7 @@ async fn process_that_was_stopped_distrusts_memory_with_its_first_hit() {
 }
 
 #[tokio::test]
-async fn memory_is_trusted_again_whole_after_a_cut_without_a_gap() {
+async fn memory_is_trusted_again_after_a_cut_without_a_gap() {
     let (world, query) = trusting_world().await;
     world.b.connection.cut(true);
     world.run_for(5 * SECOND).await;

@@ -1,5 +1,6 @@
-//! The promises of the shared tier, checked on several replicas in one process: random events in random order, over one
-//! stand-in of the server, one simulator of Engage and one clock.
+//! The promises of the shared tier (S1, S2, S3 and S6, each stated at the head of a module of `tests/shared_replicas`)
+//! and those of a replica (P1, P2 and P4 of `README.md`), checked on several replicas in one process: random events in
+//! random order, over one stand-in of the server, one simulator of Engage and one clock.
 //!
 //! [`ops`] defines the events, [`machine`] runs them; [`replicas`] starts the services and [`http`] sends their
 //! requests; [`engage`] changes the contacts at Engage and labels every version of each part; [`oracle`] determines

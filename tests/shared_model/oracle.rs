@@ -28,10 +28,11 @@ pub(crate) use demand;
 
 /// The time that a replica may need to find the tier again after a fault.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(10);
-/// After the tier fails, a replica makes no calls until its share of the call budget is no longer lent: 2 s, the time
-/// of its leased tokens, and a margin.
+/// After the tier fails, a replica makes no calls until its share of the call budget is no longer lent: up to 0.3 s,
+/// and a wide margin.
 pub(crate) const BUDGET_PAUSE: Duration = Duration::from_secs(3);
-/// A replica that can't read the stream for this long distrusts its memory: 2 s, and the interval of a heartbeat.
+/// A replica that can't read the stream for this long distrusts its memory: 2 s, the interval of a heartbeat, and a
+/// margin.
 const DISTRUST: Duration = Duration::from_secs(3);
 
 /// The oldest versions that may be served after an invalidation, for each contact and part.

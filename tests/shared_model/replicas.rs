@@ -73,7 +73,7 @@ impl Replica {
         self.shutdown.cancel();
     }
 
-    /// Cuts the replica off while its tasks continue, like a machine that lost its network.
+    /// Cuts the replica off from the tier, if it has one. Its tasks continue, and it still reaches Engage.
     pub(crate) fn abandon(&self) {
         if let Some(connection) = &self.connection {
             connection.cut(true);

@@ -16,7 +16,7 @@ use crate::{
 /// The number of contacts that the simulator generates.
 const CONTACTS: usize = 10_000;
 
-/// Looks them up, eight at a time, and returns the processor time for each.
+/// Sends these queries, eight at a time, and returns the processor time for each.
 async fn look_up(replica: &Replica, queries: &[String]) -> Duration {
     let before = replica.processor_time().await;
     let answers = stream::iter(queries).map(|query| replica.get(query));

@@ -30,8 +30,9 @@ fn connections(replicas: &Replicas) -> u64 {
     all.map(|replica| replica.backend.count("connect")).sum()
 }
 
-/// Sends two bursts for one contact after the other until the machine is fast enough once, and then asserts that the
-/// two made one overview call and one call of the points. A replica that considers the server hung makes its own calls.
+/// Sends two bursts for each of several contacts in turn, until the machine is fast enough for one of them. Asserts
+/// that its two bursts made one overview call and one call of the points. A replica that considers the server hung
+/// makes its own calls.
 async fn bursts_until_fast_enough(query: impl Fn(&str, &str) -> String) {
     let replicas = Replicas::start().await;
     for (id, email) in &replicas.people()[..20] {
@@ -140,7 +141,7 @@ async fn no_caller_waits_for_another_replica_beyond_its_deadline() {
     let late = replicas.all[0].get(&format!("contactId={}", ALVA.id)).await;
     assert_eq!(late.status, 504);
     println!("answered after {:?}", began.elapsed());
-    // The lease lasts a minute.
+    // The lease ends after a second; the call that this replica then makes itself would last a minute.
     assert!(began.elapsed() < Duration::from_secs(30));
     abandoned.abort();
 }

@@ -114,7 +114,7 @@ fn flat(value: &redis::Value) -> Vec<u8> {
     }
 }
 
-/// What must not be found: text in several forms, and contact ids as bytes.
+/// What must not be found: text in several forms, and contact ids as text and as bytes.
 fn marked(ids: &[String], more: &[&str]) -> BTreeSet<Vec<u8>> {
     let mut marked = BTreeSet::new();
     for text in [

@@ -1,5 +1,5 @@
-//! Reloads of the settings of the shared tier: passwords, encryption keys, and the API key whose call budget is shared.
-//! Replicas keep the shared data.
+//! Reloads of the settings of the shared tier: passwords, encryption keys, client certificates, and the API key whose
+//! call budget is shared. Replicas keep the shared data.
 
 use std::{
     fs, io,

@@ -73,7 +73,7 @@ impl Balancer {
         ready.map(|(address, _)| *address).collect()
     }
 
-    /// Checks every replica, until it is over.
+    /// Checks every replica repeatedly until the run is over.
     async fn check(&self) {
         while !self.is_over.load(Ordering::Relaxed) {
             let addresses: Vec<SocketAddr> = self.members().keys().copied().collect();

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::harness::{Replicas, until};
 
-/// What happens to the server between the invalidation and the store.
+/// What happens to the server before the old data is stored: before or after the invalidation.
 #[derive(Clone, Copy, Debug)]
 enum Loss {
     Nothing,

@@ -34,8 +34,7 @@ async fn alias_that_a_newer_profile_contradicts_costs_two_calls_at_most() {
     let found = b.get(ALVA).await.expect("an answer");
     assert_eq!(found.record.id, contact_id(&new));
     assert!(world.engage.total_calls() <= 2, "{:?}", world.engage.log());
-    // The other replica still has its own alias, because no change was reported. With its next fresh request it takes
-    // the new one.
+    // A fresh request resolves the address again, and finds the new contact too.
     let fresh = b.ask(&by_email(ALVA), fresh).await.expect("an answer");
     assert_eq!(fresh.record.id, contact_id(&new));
 }

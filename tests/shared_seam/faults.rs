@@ -93,7 +93,7 @@ async fn hanging_tier_delays_an_answer_only_by_its_time_out() {
             while !has_begun() {
                 tokio::task::yield_now().await;
             }
-            // From here on the clock stands still.
+            // After this step the clock stands still.
             world.advance(TIMEOUT, &[]).await;
             let found = tokio::time::timeout(5 * SECOND, request).await;
             let found = found.unwrap_or_else(|_| panic!("{step:?} {fault:?}: it still waits"));

@@ -78,7 +78,7 @@ async fn unknown_identifier_costs_one_call_for_all() {
 }
 
 #[tokio::test]
-async fn many_requests_at_both_replicas_make_one_call() {
+async fn many_requests_at_both_replicas_make_each_call_once() {
     let world = World::start().await;
     world.contact(ALVA);
     let [a, b] = world.replicas().await;
@@ -114,7 +114,7 @@ async fn fresh_part_never_comes_from_another_replica() {
     assert_eq!(found.verdict.status, CacheStatus::Request);
     // Everything else comes from the other replica.
     assert_eq!(world.engage.total_calls(), 1);
-    // The data of the fresh call is newer than that of either replica.
+    // Neither replica's data is young enough for this request.
     world.advance(SECOND, &[]).await;
     let options = RequestOptions {
         max_age: Some(SECOND / 2),
@@ -260,7 +260,7 @@ async fn refresh_ahead_takes_another_replicas_newer_data() {
     let [a, b] = &replicas;
     a.get(ALVA).await.expect("an answer");
     b.get(ALVA).await.expect("an answer");
-    // In the last tenth of every lifetime, with or without jitter.
+    // Every part is in the last tenth of its lifetime, or just past it.
     world.advance(AHEAD, &replicas).await;
     world.engage.reset_log();
     let refreshed = |replica: &replicas::Replica| {

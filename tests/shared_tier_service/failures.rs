@@ -159,7 +159,7 @@ async fn secret_is_wrapped_anew_by_the_first_key() {
     let bench = Bench::new();
     let one = bench.replica().await;
     one.fill(contact(1)).await;
-    // The new key comes first and the old one is still readable, so the secret is wrapped again with the new key.
+    // The new key comes first, and the old key can still unwrap the secret, so it is wrapped again with the new key.
     let two = bench.replica_with_keys(&[2, 1]);
     settle().await;
     assert!(matches!(

@@ -108,7 +108,7 @@ async fn nothing_is_caught_up_while_the_stream_hangs() {
     let now = two.start().now.tick;
     let caught_up = two.caught_up().expect("it has caught up");
     assert!(now.since(caught_up) <= Duration::from_millis(600));
-    // Only one replica's reads hang.
+    // Only one replica's operations hang.
     two.wire().set_fault(Some(Fault::SlowReply));
     one.purge_contact(contact(1)).await.expect("shared");
     let cut = two.start().now.tick;

@@ -55,7 +55,7 @@ impl Connection {
         }
     }
 
-    /// Cuts this replica off from the server, or connects it again.
+    /// Cuts this replica off from the server, or lets it connect again.
     pub(crate) fn cut(&self, is_cut: bool) {
         let mut link = self.lock();
         link.is_cut = is_cut;

@@ -258,8 +258,8 @@ impl Server {
             .map_or(Position::START, Stream::last)
     }
 
-    /// Drops the keys whose TTL has passed, if that is due. Until then they are counted but have no effect, because
-    /// their contents have expired too.
+    /// Drops the keys whose TTL has passed, if that is due. Until then they are counted; contacts and aliases serve
+    /// nothing, because their contents have expired too.
     pub(super) fn drop_ended(&mut self, now: u64) {
         if self.drops_every > 0 {
             if now < self.next_drop {

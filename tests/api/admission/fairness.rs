@@ -377,7 +377,7 @@ async fn fresh_requests_for_one_contact_share_a_call_started_after_them() {
         assert_eq!(answer.assert_ok().at("/points/balance"), json!(30));
     }
     assert_eq!(app.engage.total_calls(), 5);
-    // A request without `fresh` does not wait for that call.
+    // A request without `fresh` makes no call: the points are cached.
     app.get_as(&key(0), &format!("contactId={}&parts=points", ALVA.id))
         .await
         .assert_ok()

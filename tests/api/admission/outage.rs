@@ -50,7 +50,7 @@ async fn outage_serves_cached_contacts_degraded_except_invalidated_ones() {
             let partly = app.get(&format!("contactId={part_changed}")).await;
             assert!(partly.assert_ok().at("/points").is_null());
             assert!(!partly.at("/profile").is_null());
-            // Each of the three groups spends twenty calls at first, then one probe.
+            // Each of the three groups spends at most twenty calls at first, and later a probe.
             let spent = app.engage.total_calls() - calls;
             assert!(spent <= if minutes == 2 { 60 } else { 6 }, "{spent} calls");
             let until_next = if minutes == 2 { 28 } else { 25 };

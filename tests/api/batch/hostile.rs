@@ -186,7 +186,7 @@ async fn malformed_look_up_gets_its_own_line_and_others_continue() {
 }
 
 #[tokio::test]
-async fn hundred_look_ups_are_as_many_lines() {
+async fn hundred_look_ups_get_a_hundred_lines() {
     let app = TestApp::spawn().await;
     let lookups: Vec<_> = (0..100)
         .map(|number| json!({"contactId": format!("00000000-0000-4000-8000-{number:012x}")}))

@@ -79,7 +79,7 @@ fn typed(lookup: &Value, contact_type: &str) -> Value {
 
 /// Cim becomes a `Gold` contact after look-ups with these contact types; no identifier moves.
 async fn change_type(app: &TestApp, lookup: &Value, cached: &[&str]) {
-    // The tenant knows a contact type before any contact has it.
+    // A tenant knows a contact type before any contact has it; the simulator learns it from a first contact.
     app.engage.create(json!({}), "Gold");
     for contact_type in cached {
         app.lookup(typed(lookup, contact_type)).await;

@@ -9,7 +9,7 @@ use proptest::{
 
 use crate::harness::{READER, SHOP, TILL, percent_encoded};
 
-/// Every parameter except the identifiers, with valid values.
+/// Every parameter except the identifiers, `wait`, `limit` and `before`, with valid values.
 pub(super) const PARAMETERS: [(&str, &[&str]); 8] = [
     ("contactType", &["Member", "Contact"]),
     ("view", &["storefront", "full"]),

@@ -1,4 +1,4 @@
-//! A request that is refused for a client's concurrency, by the fast path or after it.
+//! A request that is refused for a client's concurrency, whether or not the fast path tried it first.
 
 use engage_simulator::{Endpoint, fixtures::BO};
 

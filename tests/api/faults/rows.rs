@@ -31,7 +31,7 @@ pub(super) struct Row {
     pub(super) is_retried: bool,
     /// Whether the call is repeated on a new connection, without credit, if a reused connection broke.
     pub(super) is_repeated: bool,
-    /// Whether the call hangs until the request timeout.
+    /// Whether the call hangs past the request timeout.
     pub(super) hangs: bool,
     /// The longest time to recover after the fault ends.
     pub(super) recovers_within: Duration,

@@ -1,4 +1,4 @@
-//! Nonsense in headers: harmless, and never reflected.
+//! Nonsense in headers: harmless or refused, and never reflected.
 
 use engage_simulator::fixtures::ALVA;
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::id;
 
-/// The kinds of identifier, each with its attribute in Engage.
+/// The kinds of identifier, in the order of `ATTRIBUTES`.
 pub(crate) const KINDS: [IdentifierKind; 4] = [
     IdentifierKind::Email,
     IdentifierKind::MobilePhone,
@@ -27,7 +27,7 @@ const ATTRIBUTES: [&str; 4] = [
 /// The number of contacts: two thirds are members. Each kind has as many values as there are members, and one more for
 /// each contact, which the contact gets when it loses another.
 const PEOPLE: usize = 36;
-/// How many changes are remembered for look-ups.
+/// How many pairs of a changed value and a contact are remembered for look-ups.
 const RECENT: usize = 30;
 const VALUES: usize = PEOPLE * 2 / 3;
 /// The service's key of digests.

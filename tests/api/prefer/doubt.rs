@@ -35,7 +35,7 @@ async fn contact_of_doubtful_type_leaves_the_choice_open() {
 }
 
 #[tokio::test]
-async fn failed_profile_of_a_listed_contact_is_the_failure() {
+async fn failed_profile_of_a_listed_contact_fails_the_request() {
     for (fault, status, code) in [
         (Fault::Status(500, json!("no")), 502, "UpstreamFailed"),
         (Fault::TruncatedJson, 502, "UpstreamInvalid"),
@@ -61,7 +61,7 @@ async fn failed_profile_of_a_listed_contact_is_the_failure() {
 }
 
 #[tokio::test]
-async fn contact_that_is_gone_or_renamed_does_not_count() {
+async fn deleted_contact_or_one_with_another_email_does_not_count() {
     for is_gone in [true, false] {
         let app = spawn().await;
         app.engage.contact(DINA.id).contact_type("Member");

@@ -1,4 +1,4 @@
-//! Rotation of each secret without a restart.
+//! Secrets and hosts that a reload replaces without a restart.
 
 use engage_simulator::{
     DEFAULT_WEBHOOK_SECRET, Endpoint,

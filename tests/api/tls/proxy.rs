@@ -151,7 +151,7 @@ impl TlsProxy {
         lock(&self.state).identity = identity;
     }
 
-    /// Whether every HTTP/2 stream is refused unprocessed from now on.
+    /// Whether every HTTP/2 stream of connections opened from now on is refused unprocessed.
     pub(super) fn refuse_streams(&self, refuses: bool) {
         lock(&self.state).refuses_streams = refuses;
     }

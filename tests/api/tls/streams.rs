@@ -67,7 +67,7 @@ async fn goaway_before_processing_is_retried_on_a_new_connection() {
 }
 
 #[tokio::test]
-async fn goaway_on_every_connection_is_tried_three_times() {
+async fn call_is_tried_three_times_if_every_connection_sends_goaway() {
     let authority = CertificateAuthority::new();
     let mut proxy = proxy(&authority).await;
     let app = trusting(&authority, &mut proxy).await;

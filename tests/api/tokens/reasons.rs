@@ -111,7 +111,7 @@ async fn refused_token_next_to_a_valid_key_names_the_client() {
 }
 
 #[tokio::test]
-async fn token_without_a_configured_issuer_counts_as_of_another_issuer() {
+async fn token_is_counted_under_issuer_if_no_issuer_is_configured() {
     let app = TestApp::spawn().await;
     for why in ["issuer", "key", "crit"] {
         assert_eq!(total(&app, why).await, 0);

@@ -308,7 +308,7 @@ async fn wait_for_the_call_budget_is_recorded_in_milliseconds() {
 }
 
 #[tokio::test]
-async fn batch_is_one_request_with_a_flight_for_each_missing_look_up() {
+async fn batch_is_one_request_with_a_flight_for_each_uncached_look_up() {
     let (app, collector) = traced().await;
     let body = json!({"lookups": [{"email": ALVA.email}, {"contactId": BO.id}], "parts": []});
     let request = app.post_to("/customer/batch", TILL).body(body.to_string());

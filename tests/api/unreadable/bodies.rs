@@ -142,7 +142,7 @@ async fn max_response_size_is_configurable() {
     }
 }
 
-/// A service whose cache has about 700 KB for records.
+/// A service whose cache has about 660 KB for records.
 async fn with_a_small_cache() -> TestApp {
     TestApp::with(|config| config.cache.max_size = ByteSize::mib(1)).await
 }

@@ -1,4 +1,5 @@
-//! Protecting flags: any "yes" counts, in any case, and so does everything that is not a clear "no".
+//! Protecting flags: any `true` counts, in any case, and so does everything else except `false`, null and an empty
+//! text.
 
 use engage_simulator::{
     Endpoint,

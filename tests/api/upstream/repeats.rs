@@ -1,5 +1,5 @@
-//! Requests that were certainly not processed are repeated at once, without waiting and without retry credit: even the
-//! first call of the process.
+//! Requests whose reused connection closed before a response are repeated at once, within the budget and without retry
+//! credit. Those on a new connection are not.
 
 use std::time::Duration;
 

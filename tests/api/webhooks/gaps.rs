@@ -105,7 +105,7 @@ async fn polling_stops_while_webhooks_arrive_and_covers_each_gap_once() {
     polled(&app, 2).await;
     assert_eq!(app.engage.calls(Endpoint::Changes), 6);
     app.get(&by_email()).await.assert_ok();
-    // Silent for 600 s: changes since the last delivery are fetched.
+    // Silent for 600 s: changes since the last poll, which was later than the last delivery, are fetched.
     app.engage
         .contact(ALVA.id)
         .attribute("firstName", json!("Alvina"));
@@ -191,7 +191,8 @@ async fn list_of_thirty_thousand_changes_is_read_completely() {
     assert!(!logs().contains("polling /contacts/changes failed"));
 }
 
-/// Asserts that everything is refetched once, and that the next poll starts where the failed one ended.
+/// Asserts that everything is refetched once, and that the next poll's period starts two minutes before the end of the
+/// failed one's.
 async fn assert_everything_is_refetched(app: &TestApp, polls: usize) {
     let answer = app
         .get_until(&by_email(), |answer| {

@@ -1,4 +1,5 @@
-//! Refused deliveries have no effect, and their ids are not remembered.
+//! Refused deliveries invalidate nothing, and their ids are not remembered. Those that Engage signed count as missed if
+//! they can't be read.
 
 use super::{
     ALVA, DEFAULT_WEBHOOK_SECRET, Duration, KEY, TestApp, assert_accepted, by_email, count,

@@ -1,4 +1,5 @@
-//! Forged and partial deliveries from other senders than Engage block neither Engage's deliveries nor each other.
+//! Forged and partial deliveries do not block Engage's deliveries; one of Engage's that arrives too slowly loses its
+//! buffer and counts as missed.
 
 use std::{fmt::Write as _, time::Duration};
 

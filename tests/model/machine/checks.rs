@@ -64,7 +64,7 @@ impl Machine {
         let wire = lock(&self.wire);
         let new = &wire.calls[self.checked_calls..];
         self.model.check_repeats(&wire, new)?;
-        // A request for fresh data may have arrived before the failure, and make its call after another one.
+        // A request for fresh data that arrived before the failure may still make its call after it.
         let mut waiting = self.waiting.values();
         if !waiting.any(|(caller, _)| !caller.query.fresh.is_empty()) {
             self.model.check_back_off(&wire, new)?;

@@ -27,7 +27,7 @@ pub(crate) enum Mode {
     Open,
     /// Connections are closed, new ones at once.
     Cut,
-    /// Bytes wait, and so do new connections.
+    /// Bytes wait, also those of new connections.
     Hung,
     /// Bytes are passed on after this time.
     Slow(Duration),

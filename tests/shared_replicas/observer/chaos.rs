@@ -137,7 +137,7 @@ impl Chaos {
     async fn fail_over(&mut self, long: Duration) {
         let standby = RedisServer::start();
         standby.replicate(&self.redis);
-        // Some invalidations are lost.
+        // Invalidations that have not reached the standby when the primary is killed are lost.
         wait(long / 4).await;
         self.redis.kill();
         standby.promote();

@@ -17,7 +17,7 @@ use crate::harness::wait;
 const BOUND: Duration = Duration::from_secs(1);
 /// How long a replica may trust its memory after the stream was cut.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A longer pause of this process counts as a disturbance, because no message arrives within a second then.
+/// A longer pause of this process counts as a disturbance, because a message may then take longer than a second.
 const STALL: Duration = Duration::from_millis(400);
 
 /// The changing data of a contact.
@@ -38,7 +38,7 @@ pub(super) struct Ledger {
 struct State {
     /// For each contact and field, the versions and the times at which they were acknowledged, in order.
     acknowledged: BTreeMap<(usize, Field), Vec<(u64, Tick)>>,
-    /// The periods in which the server did not work for all replicas, with the cause. The last one may not have ended.
+    /// The periods in which the server did not work for all replicas, with the cause. One of them may not have ended.
     disturbed: Vec<(Tick, Tick, String)>,
     /// The reads while the server worked, and those while it did not: how many there were, how many returned old data,
     /// and the greatest age.

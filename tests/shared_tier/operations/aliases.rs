@@ -137,7 +137,7 @@ async fn an_alias_of_the_accepted_age_or_older_is_not_returned() {
     assert_eq!(
         reply.parts,
         PartMap::default(),
-        "of a contact that is not known any more"
+        "without the alias, no contact is known"
     );
 }
 

@@ -74,7 +74,7 @@ async fn without_a_connection_every_operation_fails_at_once() {
 
     let server = RedisServer::start();
     let (backend, epoch) = (backend(&server), EpochId(unique()));
-    // Stores and releases what was leased before the connection broke.
+    // A store and a release need a lease; another server grants it.
     let tier = Tier::start().await;
     let lease = tier.lease(CONTACT).await;
     let release = ReleaseCommand {

@@ -120,7 +120,7 @@ async fn a_lost_stream_that_began_anew_refuses_everything() {
 }
 
 #[tokio::test]
-async fn a_lease_from_while_there_was_no_stream_stores_nothing() {
+async fn a_lease_granted_while_no_stream_existed_stores_nothing() {
     let tier = Tier::start().await;
     tier.server.command(&["DEL", &tier.stream()]);
     let lease = tier.lease(CONTACT).await;

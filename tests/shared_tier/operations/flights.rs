@@ -126,7 +126,7 @@ async fn a_flight_that_does_not_wait_is_granted_a_lease_too() {
         tier.store(store(second, ANNA, "second")).await.stored,
         PartSet::ALL
     );
-    // Of two requests in the same millisecond, the one stored first stays.
+    // This request is older than the stored one, so its values replace nothing.
     let first = StoreCommand {
         requested_at: ServerTime(first.at.0 - 1),
         ..store(first, ANNA, "first")
@@ -222,7 +222,7 @@ async fn data_past_its_lifetime_is_not_returned() {
 }
 
 #[tokio::test]
-async fn a_request_of_the_future_has_no_negative_age() {
+async fn value_with_a_request_time_in_the_future_has_age_zero() {
     let tier = Tier::start().await;
     let lease = tier.lease(CONTACT).await;
     let command = StoreCommand {

@@ -110,7 +110,7 @@ async fn every_key_has_a_ttl_and_begins_with_the_prefix() {
 }
 
 #[tokio::test]
-async fn every_operation_of_a_replica_extends_the_epoch() {
+async fn every_operation_in_the_current_epoch_except_peek_extends_it() {
     let tier = Tier::start().await;
     let key = format!("{PREFIX}epoch");
     let expect_extended = |operation: &str| {

@@ -1,4 +1,4 @@
-//! Background load while hits are counted: misses, and webhooks about other contacts.
+//! Background load between the hits that are counted: misses, and webhooks about other contacts.
 
 use std::fmt::Write as _;
 

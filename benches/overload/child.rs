@@ -25,7 +25,7 @@ pub(crate) struct Child {
 impl Child {
     /// Starts the service in front of the Engage at this address, with two clients and defaults otherwise.
     pub(crate) fn serve(engage: &str) -> Result<Self, Failure> {
-        // The port was free a moment ago, and the system assigns ports in turn, so no other process has it yet.
+        // The port was free a moment ago. Another process may take it before the service does, but that is unlikely.
         let operations = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let name = format!("overload-{}.toml", process::id());
         let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);

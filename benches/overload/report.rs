@@ -96,7 +96,10 @@ impl Report {
             ),
             ("requests", (known.len() + new.len()).to_string()),
             ("known contacts: by status", statuses(&known)),
-            ("hits, in their windows", hits.len().to_string()),
+            (
+                "hits, fresh or stale-while-revalidate",
+                hits.len().to_string(),
+            ),
             ("… p50 / p99 / max, ms", spread(&hits)),
             ("stale-if-slow, stale-if-error", stand_ins.len().to_string()),
             ("… p50 / p99 / max, ms", spread(&stand_ins)),
@@ -202,7 +205,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "Resident memory at first: {} MB. The load itself was late by {} ms at worst",
+            "Resident memory before the first phase: {} MB. The load itself was late by {} ms at worst",
             megabytes(self.resident_at_first),
             self.late.as_millis()
         )?;

@@ -8,7 +8,7 @@ use crate::Failure;
 /// The number of last bytes by which a response is recognised.
 const TAIL: usize = 12;
 const LARGEST: usize = 256 * 1024;
-/// The most requests until the response stays the same.
+/// Maximum number of requests that `warm` sends before it fails.
 const WARMING: usize = 50;
 
 /// A caller with a connection.

@@ -1,5 +1,5 @@
 //! The service in the process of the benchmark, configured as in production: three clients with rates, an alias index,
-//! metrics, and a log of warnings. Its upstream is a simulated Engage.
+//! metrics, and the log at level info, which is discarded. Its upstream is a simulated Engage.
 
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 

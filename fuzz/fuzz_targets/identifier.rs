@@ -1,4 +1,4 @@
-//! Identifiers: the first byte selects the kind, the rest is the value.
+//! Identifiers: the first byte selects the kind and the rules, the rest is the value.
 
 #![no_main]
 
@@ -65,7 +65,7 @@ fn canonical(identifier: &Identifier, rules: &IdentifierRules) {
     assert!(sent.len() < 8 || is_fixed_text(&sent) || !shown.contains(&*sent));
 }
 
-/// Whether the value occurs in the fixed text of `Debug`.
+/// Whether the value occurs in the fixed text of `Debug`, or might, because it has no digit.
 fn is_fixed_text(value: &str) -> bool {
     let shown = "Lookup { identifier: ContactId(ContactId(…)) Email(Email(…)) MobilePhone(Phone(…)) \
                  SocialSecurityNumber(NationalId(…)) CustomKey(CustomKey(…)) Any(CustomKey(…)), \

@@ -1,4 +1,4 @@
-//! Parsers of Engage's responses: the first byte selects the endpoint, the rest is the body.
+//! Parsers of Engage's responses: the first byte selects the endpoint and the API version, the rest is the body.
 
 #![no_main]
 
@@ -125,7 +125,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The same, unless it belongs to another contact.
+/// Like [`read`], but `None` also for data of another contact.
 fn of_alva<T>(result: Result<T, Error>) -> Option<T> {
     match result {
         Err(Error::IdentityMismatch) => None,

@@ -16,10 +16,10 @@ use crate::{
     wrk::Load,
 };
 
-/// The first contact of the misses, and of the bursts.
+/// The number of the first contact that the misses request; `OF_BURSTS` is that of the bursts.
 const UNKNOWN: u64 = 1_000_000;
 const OF_BURSTS: usize = 7_000_000;
-/// An origin without requests takes no more processor time.
+/// The most processor time, in microseconds, that an origin takes while it gets no requests.
 const IDLE_MICROS: u64 = 200_000;
 
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
@@ -67,7 +67,7 @@ fn progress(what: &str) -> Result<(), Failure> {
     Ok(writeln!(std::io::stderr(), "bench: {what}")?)
 }
 
-/// Hits, in every form that costs no call.
+/// Measures the responses from memory: hits, 304, gzip, and hits under background load.
 async fn from_memory(
     settings: &Settings,
     scene: &Scene,

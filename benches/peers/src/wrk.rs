@@ -87,7 +87,7 @@ pub(crate) async fn ask(
     if requests == 0 || failures + statuses > 0 {
         let what =
             format!("{requests} responses, {failures} failures, {statuses} with an error status");
-        return Err(format!("{} was asked without success: {what}", load.kind).into());
+        return Err(format!("the load \"{}\" failed: {what}", load.kind).into());
     }
     if load.kind == "not-modified" && bytes > requests * LARGEST_HEAD {
         return Err("the server responds with bodies, not with 304".into());

@@ -84,7 +84,8 @@ struct CallLog {
     unexpected: Vec<String>,
 }
 
-/// A call in flight. Dropping it without a response means that the caller hung up.
+/// A call in flight. If it is dropped before `answered`, no regular response was sent: the caller closed the
+/// connection, or a fault cut it or sent raw bytes.
 #[derive(Debug)]
 pub(crate) struct RunningCall {
     calls: Arc<Calls>,

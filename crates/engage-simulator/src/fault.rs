@@ -11,7 +11,7 @@ use crate::{
     endpoint::Endpoint,
 };
 
-/// A way for a call to fail or to get a wrong response.
+/// A way for a call to fail, or to get a wrong or late response.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Fault {

@@ -34,7 +34,7 @@ pub const ALVA: FixtureContact = FixtureContact {
     contact_type: "Member",
 };
 
-/// A minimal contact: a `Contact` with an e-mail address, many nulls and no lists.
+/// A minimal contact: a `Contact` with an e-mail address, many nulls and empty lists.
 pub const BO: FixtureContact = FixtureContact {
     id: "0b8e7a55-93c1-4d2f-9e10-b2c300d41e02",
     email: "bo.minimal@example.com",

@@ -32,7 +32,8 @@ pub(crate) fn phone(text: &str) -> Option<Identifier> {
     is_phone.then(|| Identifier::Phone(text.to_owned()))
 }
 
-/// Parses a personnummer, samordningsnummer or HETU. A number that may be either of the last two is a HETU.
+/// Parses a personnummer, samordningsnummer or HETU. A number that may be a HETU or a samordningsnummer with a known
+/// day is a HETU.
 pub(crate) fn national_id(text: &str) -> Option<Identifier> {
     let is_samordningsnummer = |id: &String| &id[6..8] > "60";
     match (swedish_id(text), hetu(text)) {

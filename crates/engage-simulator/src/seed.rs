@@ -47,7 +47,7 @@ fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(..from.len())]
 }
 
-/// `true` once in `n` times.
+/// `true` with a probability of 1 in `n`.
 fn once_in(rng: &mut Rng, n: u32) -> bool {
     rng.u32(..n) == 0
 }

@@ -1,8 +1,8 @@
 //! The cache, compiled unchanged over other primitives: the locks, atomics and tasks are
 //! [shuttle](https://docs.rs/shuttle)'s, which runs the same test under many orders of its threads and replays the one
-//! that fails. moka, which stores records, negative entries and failures, is replaced by a plain map with a lock for
-//! each key, which has the properties that the cache relies on. `quick_cache`, which stores aliases, is used unchanged:
-//! each of its operations is one step, and our own locks decide their order.
+//! that fails. moka, which stores records, histories, negative entries and failures, is replaced by a plain map with a
+//! lock for each key, which has the properties that the cache relies on. `quick_cache`, which stores aliases, is used
+//! unchanged: each of its operations is one step, and our own locks decide their order.
 //!
 //! The source is linked, not copied: `src/cache.rs` and its files are compiled here a second time. The checker is
 //! shuttle and not loom, because a race here takes three actors with about a dozen steps each, which loom's exhaustive

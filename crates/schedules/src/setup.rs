@@ -39,7 +39,7 @@ pub fn clock() -> Clock {
     Clock::from(ManualClock::new(Timestamp::UNIX_EPOCH))
 }
 
-/// An empty cache, whose lifetimes and windows are a minute each.
+/// An empty cache, whose lifetimes and windows are a minute each, except `stale_if_slow`.
 pub fn cache_at(clock: Clock) -> TestCache {
     let minute = Duration::from_secs(60);
     let policy = Policy {

@@ -400,7 +400,7 @@ fn claim() -> Claim {
     }
 }
 
-/// A flight that counts the flights that run at the same time.
+/// A flight that returns its number, and fails the test if another one runs at the same time.
 fn counted(
     flights: &Flights<u8, usize>,
     fences: &Arc<Fences>,
@@ -545,7 +545,7 @@ fn data_from_before_a_gap_is_never_trusted_again() {
         feed.note_caught_up(at(0));
         feed.note(at(0), Delivery::Received);
         assert_eq!(feed.longest_lifetime(at(1), at(1)), Duration::MAX);
-        // From 100 to 200 nothing was reported; then both sources report again.
+        // Webhooks are in doubt from 100 on, the stream even earlier; at 200 both sources report again.
         let webhooks = {
             let feed = Arc::clone(&feed);
             thread::spawn(move || feed.note(at(200), Delivery::Received))
@@ -562,7 +562,7 @@ fn data_from_before_a_gap_is_never_trusted_again() {
         stream.join().expect("the stream is noted");
         assert_eq!(feed.longest_lifetime(at(50), at(201)), fallback);
         assert_eq!(feed.longest_lifetime(at(201), at(201)), Duration::MAX);
-        // Once the stream was cut, the stream alone ends the trust.
+        // Two seconds after it last caught up, the stream alone ends the trust.
         assert_eq!(feed.longest_lifetime(at(201), at(202)), fallback);
     });
 }

@@ -1,4 +1,4 @@
-//! The entity endpoints, with the current data of one part each.
+//! The endpoints with current data: a contact, its parts, point definitions and changes.
 
 use super::{
     ApiRequest, Version, VoucherScope,

@@ -85,7 +85,11 @@ pub(crate) fn apply(
         }
         Edit::Preferences(given) => set_preferences(contact, &given),
         Edit::Consents(consents) => set_consents(contact, consents),
-        Edit::Delete => return Err("contacts are deleted in the world".to_owned()),
+        Edit::Delete => {
+            return Err(
+                "a deletion can't be applied to a contact; the world handles it".to_owned(),
+            );
+        }
     };
     if change.is_update {
         let modified = TimeFormat::OffsetSevenDigits.write(now);

@@ -1,4 +1,4 @@
-//! Encryption of payloads: AES-256-CBC, in URL-safe base64 after the initialisation vector.
+//! Encryption of payloads: AES-256-CBC; the initialisation vector and the ciphertext together, in URL-safe base64.
 
 use aws_lc_rs::{
     cipher::{AES_256, DecryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey},

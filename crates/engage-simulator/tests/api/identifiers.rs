@@ -121,7 +121,7 @@ async fn shared_address_is_a_conflict_with_all_ids() {
 }
 
 #[tokio::test]
-async fn contacts_id_needs_no_type_and_lists_contacts_of_all() {
+async fn contacts_id_needs_no_type_and_matches_contacts_of_every_type() {
     let engage = Engage::start().await;
     let member = json!({"email": BO.email});
     let member = engage.simulator.create(member, "Member");

@@ -46,7 +46,7 @@ impl Floor {
     }
 
     /// A request for parts of a contact, some of them fresh: one overview for all that has expired, and a call for each
-    /// part that only its own endpoint returns.
+    /// part that is requested fresh, or that the overview lacks or may show outdated.
     pub(crate) fn ask(&mut self, contact: u32, requested: PartSet, fresh: PartSet, now: Duration) {
         let parts = self.contacts.entry(contact).or_default();
         let is_missing = |part: &Part| parts[*part].fresh_until <= now;

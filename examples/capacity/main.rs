@@ -60,7 +60,7 @@ struct Arguments {
     /// The seed of everything random.
     #[arg(long, default_value_t = 2026)]
     seed: u64,
-    /// Measures only the settings of that name: without one replica's behaviour near and beyond the budget.
+    /// Measures only the settings of that name, and does not verify them near and beyond the budget.
     #[arg(long)]
     only: Option<String>,
     /// Simulates one part in this many of the shop: 5 means a fifth of the contacts, sessions and calls. Each contact

@@ -23,7 +23,7 @@ impl Scale {
     pub(crate) fn whole(sessions: u64, seed: u64) -> Self {
         Self {
             sessions,
-            // Longer than nearly every session.
+            // Longer than nine sessions in ten.
             settling: Duration::from_mins(15),
             filling: Duration::MAX,
             seed,
@@ -50,7 +50,7 @@ pub(crate) struct Finding {
     pub(crate) wanted: Stretch,
     /// Sessions per second that the budget supports.
     pub(crate) carried: f64,
-    /// The cached bytes at the end.
+    /// The bytes of the records in the fullest replica at the end.
     pub(crate) bytes: u64,
 }
 

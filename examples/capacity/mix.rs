@@ -18,7 +18,8 @@ pub(crate) enum Mix {
     ShopAndTill,
     /// The e-mail address everywhere.
     One,
-    /// Another one for each kind of request.
+    /// The contact id after login, the member number at tills, the mobile number at the service desk, and otherwise the
+    /// e-mail address.
     Several {
         /// Whether a contact id is sent with the contact type.
         typed_ids: bool,
@@ -41,7 +42,7 @@ pub(crate) enum Purpose {
 }
 
 impl Mix {
-    /// Whether its sessions begin at newsletters' links, and its contacts call the service desk.
+    /// Whether sessions may begin at a newsletter's link, and contacts call the service desk.
     pub(crate) fn has_links_and_desk(self) -> bool {
         self != Mix::ShopAndTill
     }

@@ -144,7 +144,7 @@ impl Replica {
     }
 }
 
-/// Unused: no lookup is by national id.
+/// Its key does not matter: no lookup is by national id.
 pub(crate) fn digester() -> Digester {
     Digester::with_key(b"a key of no importance")
 }

@@ -192,7 +192,7 @@ impl Setting {
         Ok(settings)
     }
 
-    /// How long anything stays cached at most, and with it the influence of the past of a run.
+    /// How long cached data can answer as a hit at most, and so how far back a run's past matters for its hits.
     pub(crate) fn memory(&self) -> Duration {
         let cache = &self.config.cache;
         // Audiences arrive with every overview, so they never outlive the parts that are refreshed more often.

@@ -22,7 +22,7 @@ pub(crate) struct Stretch {
     pub(crate) hits: u64,
     /// Those that the shared tier answered.
     pub(crate) shared: u64,
-    /// Those answered with older data, because Engage could not be called.
+    /// Those answered with older data, because Engage's answer failed or was late.
     pub(crate) stale: u64,
     /// Those answered without a part, or with an outdated one.
     pub(crate) degraded: u64,

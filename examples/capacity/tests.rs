@@ -34,7 +34,7 @@ fn cost(setting: &Setting) -> f64 {
 }
 
 #[test]
-fn run_with_the_same_seed_prints_the_same_report() {
+fn runs_with_the_same_seed_find_the_same_figures() {
     let setting = small(Setting::with_webhooks());
     assert_eq!(found(&setting), found(&setting));
     let sharing = setting.clone().among(2, Spread::Requests).sharing();

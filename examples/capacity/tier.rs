@@ -11,7 +11,7 @@ use engage_bff::{
 
 use crate::{replica::digester, standin::Standin};
 
-/// The interval at which the server drops expired values. It serves none of them until then.
+/// The interval at which the server drops expired values. An expired value is not served before that either.
 const DROP_EVERY: Duration = Duration::from_secs(60);
 
 /// A server without anything.

@@ -46,7 +46,7 @@ struct Addresses {
     engage: SocketAddr,
 }
 
-/// Everything that was started, and not yet served.
+/// Everything that was started. Only the simulator serves already.
 struct Demo {
     engage: Simulator,
     app: App,
@@ -56,7 +56,7 @@ struct Demo {
     _keys: TempDir,
 }
 
-/// Where it is: base URLs.
+/// The base URL of each server.
 struct Started {
     shop: String,
     bff: String,

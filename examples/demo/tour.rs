@@ -116,7 +116,7 @@ fn steps(bff: &str, engage: &str) -> Vec<(&'static str, String)> {
             format!("curl -si '{bff}/customer?email={}'", alva.email),
         ),
         (
-            "Change the points in Engage, then look up without (old) and with fresh=points (new)",
+            "Change the points in Engage: once its webhook has arrived, look-ups show them, also without fresh=points",
             format!(
                 "curl -s {engage}/control/contacts/{} -d '[{{\"points\":\"742.25\"}}]'",
                 alva.id

@@ -58,7 +58,8 @@ impl Webhooks {
 }
 
 /// Passes a webhook on as it is, since it is signed, and lets the pages know once the service has applied it. The event
-/// contains neither the change nor the customer: pages read their own customer again, which costs a 304 if nothing has.
+/// for the pages contains neither the change nor the customer: pages read their own customer again, which costs a 304
+/// if nothing has changed.
 pub(super) async fn deliver(
     State(webhooks): State<Webhooks>,
     mut request: Request<Body>,

@@ -28,7 +28,7 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// To this base URL, in place of the first segment of the path.
+    /// To this base URL, in place of the path's prefix: `/till/customer` or `/backstage`.
     pub(super) fn new(base: String) -> Self {
         Self {
             client: Client::builder(TokioExecutor::new()).build_http(),
@@ -54,7 +54,7 @@ impl Relay {
 pub(super) async fn relay(State(relay): State<Relay>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    // `/till/customer/…` and `/backstage/…`: the rest is the other server's path.
+    // What follows the prefix is appended to the base URL.
     let rest = ["/till/customer", "/backstage"];
     let rest = rest.iter().find_map(|prefix| path.strip_prefix(prefix));
     let Ok(uri) = format!("{}{}", relay.base, rest.unwrap_or_default()).parse::<Uri>() else {
